@@ -1,40 +1,64 @@
-# Everything a developer runs. `make` alone says what there is.
-# Needs make and Python 3.11+ (PYTHON=python3.12 picks another); uv is used when it is there.
+# Everything a developer runs; `make` alone lists it. Needs make and Python 3.11+, uses uv where it is installed.
 
 PYTHON ?= python3
+SECONDS ?= 60
+
 BIN := .venv/bin
-STAMP := .venv/.installed
+# Named after this folder and this Python: a .venv that was moved, copied or made by another one is built anew.
+STAMP := .venv/.installed-$(shell (pwd; $(PYTHON) -VV) 2>&1 | cksum | cut -d' ' -f1)
 UV := $(shell command -v uv 2>/dev/null)
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-           --no-emit-index-url --no-header --no-annotate
+           --no-emit-index-url --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock clean
+.PHONY: help venv demo test lint check bench chaos lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##[ ]*/\t/' | expand -t 10
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 8
 
 venv: $(STAMP)  ## create or refresh .venv from requirements-dev.lock
 
 $(STAMP): pyproject.toml requirements-dev.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	    || { echo "$(PYTHON) is missing or older than Python 3.11; name a newer one: make PYTHON=python3.11" >&2; exit 1; }
-	@$(if $(UV),,$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-	    || { echo "$(PYTHON) cannot create virtual environments; run: apt-get install python3-venv" >&2; exit 1; })
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "$(PYTHON) is missing or older than 3.11; name a newer Python: make PYTHON=python3.12" >&2; exit 1; }
+	@test -n "$(UV)" || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot create virtual environments: apt-get install python3-venv" >&2; exit 1; }
+	@test -e $@ || rm -rf .venv
 	@echo "installing into .venv"
-ifdef UV
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || uv venv --quiet --clear --seed --python $(PYTHON) .venv
-	@uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
-else
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
-endif
+	@test -e .venv || $(if $(UV),uv venv --quiet --seed --python $(PYTHON),$(PYTHON) -m venv) .venv
+	@$(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet \
+	    --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+demo: $(STAMP)  ## a sandbox and three bots on it, until Ctrl-C; ONCE=1 talks to them and ends
+	@$(BIN)/brama-supervisor demo $(if $(ONCE),--once)
+
+test: $(STAMP)  ## the whole test suite
+	@$(if $(COVERAGE),$(BIN)/coverage erase)
+	@$(BIN)/$(if $(COVERAGE),coverage run -m pytest,python -m pytest) tests
+
+lint: $(STAMP)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# The suite is a prerequisite, so one make run that asks for `check test` runs it once, with coverage.
+check: COVERAGE := 1
+check: lint test  ## everything CI does: lint, then the suite with a floor under its branch coverage
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+bench: $(STAMP)  ## measure, and print the tables of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+chaos: $(STAMP)  ## kill processes at random under load and count updates; SECONDS=60 SEED=n
+	@$(BIN)/python -m benchmarks.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
 lock:  ## resolve the dependencies anew into requirements*.lock (needs uv)
-	$(COMPILE) --upgrade --output-file requirements.lock
-	$(COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove .venv, caches and build output
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
