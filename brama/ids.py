@@ -2,7 +2,7 @@
 
 from typing import NewType
 
-#: The operator's label of a bot, ``bots[].id``: 1-64 characters of ``[A-Za-z0-9_.-]``, not starting with a dot.
+#: The operator's label of a bot, ``bots[].id``: 1-64 of ``[A-Za-z0-9_.-]``, not starting with a dot.
 BotId = NewType("BotId", str)
 
 #: Telegram's numeric id of a bot: the digits before the colon of its token.

@@ -128,8 +128,9 @@ class Failed(_Message, frozen=True):
     """A handler raised and no error handler of the bot took it.
 
     ``error`` is the qualified class name; ``detail`` its text and ``traceback`` the stack, redacted.
-    ``retry_after_s`` is set for telegram.error.RetryAfter. ``before_send``: the request failed before a byte was sent
-    (connect, pool). ``wrote``: some Bot API call of this update that changes something has succeeded.
+    ``retry_after_s`` is set for telegram.error.RetryAfter. ``before_send``: the request failed before a
+    byte was sent (connect, pool). ``wrote``: some Bot API call of this update that changes something has
+    succeeded.
     """
 
     seq: int
@@ -230,8 +231,8 @@ FromZygote = Forked | ForkFailed | Warm | Refused
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(list[ToWorker])
 _from_worker = msgspec.msgpack.Decoder(list[FromWorker])
-_to_zygote = msgspec.msgpack.Decoder(ToZygote)
-_from_zygote = msgspec.msgpack.Decoder(FromZygote)
+_to_zygote: msgspec.msgpack.Decoder[ToZygote] = msgspec.msgpack.Decoder(ToZygote)
+_from_zygote: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
 
 
 def encode_messages(messages: Sequence[ToWorker] | Sequence[FromWorker]) -> bytes:

@@ -1,0 +1,116 @@
+"""Writes log lines to files from a thread of its own.
+
+A full disk or a slow terminal must never stop the master's loop: lines go over a bounded queue, what does
+not fit or cannot be written is counted, and the count is the first thing written once there is room.
+
+Runs in: master.
+"""
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+
+#: About 4 MB of typical lines; beyond that the disk has been stuck for long and lines are dropped.
+MAX_QUEUED_LINES = 20_000
+#: Rotated files kept beside the current one: master.log.1 is the youngest.
+KEPT_FILES = 3
+
+
+class LogSink:
+    """One log file, with an optional copy for the terminal, fed without blocking.
+
+    Args:
+        path: the file; made with mode 0640 if missing. None: terminal only.
+        rotate_size_bytes: the file is renamed and started anew when it would grow over this.
+        console: also write each line's readable form to standard output.
+    """
+
+    def __init__(self, path: Path | None, *, rotate_size_bytes: int, console: bool) -> None:
+        self._path = path
+        self._rotate_size_bytes = rotate_size_bytes
+        self._console = console
+        self._queue: queue.SimpleQueue[tuple[bytes, str] | None] = queue.SimpleQueue()
+        self._dropped = 0
+        self._fd = -1
+        self._size_bytes = 0
+        self._torn = False
+        self._reopen_wanted = threading.Event()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._open()
+        self._thread = threading.Thread(target=self._run, name="brama-log", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes, readable: str) -> None:
+        """Queue one line: ``line`` for the file, without its newline, ``readable`` for a terminal."""
+        if self._queue.qsize() >= MAX_QUEUED_LINES:
+            self._dropped += 1
+            return
+        self._queue.put((line, readable))
+
+    def silence_console(self) -> None:
+        """Write to the file alone from now on: the terminal belongs to a live table."""
+        self._console = False
+
+    def reopen(self) -> None:
+        """Open the path anew before the next line: an outside logrotate has renamed the file."""
+        self._reopen_wanted.set()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write what is queued, then end the thread; after ``timeout_s`` the rest is given up."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            line, readable = item
+            if self._console:
+                with contextlib.suppress(OSError, ValueError):
+                    sys.stdout.write(readable + "\n")
+                    sys.stdout.flush()
+            if self._path is not None:
+                self._append(line + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        try:
+            if self._reopen_wanted.is_set():
+                self._reopen_wanted.clear()
+                self._open()
+            if self._size_bytes + len(line) > self._rotate_size_bytes > 0:
+                self._rotate()
+            if self._dropped:
+                said = b'{"event": "log.lines_dropped", "level": "warning", "count": %d}\n' % self._dropped
+                self._write(said)
+                self._dropped = 0
+            self._write(line)
+        except OSError:
+            self._dropped += 1
+
+    def _write(self, line: bytes) -> None:
+        if self._torn:
+            line = b"\n" + line
+        written = os.write(self._fd, line)
+        self._size_bytes += written
+        self._torn = written < len(line)
+        if self._torn:
+            raise OSError("the disk took a part of a line")
+
+    def _open(self) -> None:
+        assert self._path is not None
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = fd
+        self._size_bytes = os.fstat(fd).st_size
+
+    def _rotate(self) -> None:
+        assert self._path is not None
+        for number in range(KEPT_FILES, 0, -1):
+            older = self._path.with_name(f"{self._path.name}.{number}")
+            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
+            with contextlib.suppress(FileNotFoundError):
+                newer.rename(older)
+        self._open()
