@@ -36,9 +36,8 @@ def find_conflict(search_path: Sequence[str], own_root: str = _HERE) -> str | No
             names = os.listdir(folder or ".")
         except OSError:  # entries of sys.path may be zip files or absent
             continue
-        for name in names:
-            if found := _METADATA.fullmatch(name):
-                return f"supervisord {found[1]} is installed in {folder or '.'} under our import name; {_WAY_OUT}"
+        for found in filter(None, map(_METADATA.fullmatch, names)):
+            return f"supervisord {found[1]}, whose import name is ours, is installed in {folder}; {_WAY_OUT}"
     ours = os.path.join(own_root, "supervisor")
     spec = PathFinder.find_spec("supervisor", search_path)
     theirs = next(iter(spec.submodule_search_locations or [spec.origin or ours]), ours) if spec else ours
@@ -48,7 +47,7 @@ def find_conflict(search_path: Sequence[str], own_root: str = _HERE) -> str | No
 
 
 def main() -> None:
-    """Run ``brama-supervisor``. Ends with exit code 78 and one line on stderr when supervisord is in the way."""
+    """Run ``brama-supervisor``; exit with code 78 and one line on stderr if supervisord is in the way."""
     if conflict := find_conflict(sys.path):
         print(f"brama-supervisor: {conflict}", file=sys.stderr)
         raise SystemExit(ExitCode.CONFIG)
