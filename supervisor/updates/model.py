@@ -28,10 +28,10 @@ class Source:
 class Candidate:
     """One decoded update on its way into the inbox.
 
-    ``lane`` orders retries: "c<chat id>", else "u<user id>", else "" (the update alone). ``kind`` is the update's own key
-    ("message", "callback_query", ...), "unknown" if there is none we know. ``duplicate`` is set when the
-    message window has seen this message: the row is remembered, never queued. ``sent_utc`` is Telegram's date of the
-    update in epoch seconds where it states one.
+    ``lane`` orders retries: "c<chat id>", else "u<user id>", else "" (the update alone). ``kind`` is the
+    update's own key ("message", "callback_query", ...), "unknown" if there is none we know. ``duplicate`` is
+    set when the message window has seen this message: the row is remembered, never queued. ``sent_utc`` is
+    Telegram's date of the update in epoch seconds where it states one.
     """
 
     update_id: UpdateId
@@ -137,7 +137,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What became of one batch after its commit; ``last_update_id`` is the highest id of the batch's last element."""
+    """What became of one batch after its commit; ``last_update_id`` is the id of its last element."""
 
     last_update_id: UpdateId | None
     queued: int
