@@ -51,6 +51,11 @@ class LogSink:
             return
         self._queue.put((line, readable))
 
+    @property
+    def dropped(self) -> int:
+        """Lines lost so far that no later line has told of yet."""
+        return self._dropped
+
     def silence_console(self) -> None:
         """Write to the file alone from now on: the terminal belongs to a live table."""
         self._console = False
