@@ -1,0 +1,50 @@
+"""``python -m sandbox``: a local Bot API server."""
+
+import argparse
+import asyncio
+import sys
+from typing import NoReturn
+
+import uvloop
+
+from brama.exit_codes import ExitCode
+from sandbox.server import open_socket, serve
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not a port; write 0 to 65535, 0 takes a free one")
+    return port
+
+
+def main() -> int:
+    """Run a sandbox; returns the exit code."""
+    parser = _Parser(prog="sandbox", description="A local Telegram Bot API server with a chat page.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", default=8081, type=_port, help="port, 0 for a free one (default: %(default)s)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="do not say on standard error what was refused")
+    options = parser.parse_args()
+    try:
+        sock = open_socket(options.host, options.port)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sys.stderr.write(
+            f"sandbox: cannot listen on {options.host}:{options.port}: {reason}; choose another with --port\n"
+        )
+        return ExitCode.FAILED
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(sock, options.host, quiet=options.quiet))
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
