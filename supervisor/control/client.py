@@ -1,0 +1,187 @@
+"""Talks to a running master over its unix socket.
+
+Runs in: command line.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from brama.errors import BramaError, NoMasterError
+from supervisor.control.policy.progress import Progress
+from supervisor.control.ports import CommandResult, Verb
+from supervisor.control.status import Status, decode_status
+from supervisor.control.wire import (
+    CommandAnswer,
+    CommandRequest,
+    CountAnswer,
+    ErrorAnswer,
+    LetterPage,
+    LetterSummary,
+    LetterView,
+    Selection,
+    StopAnswer,
+)
+
+#: A master answers in milliseconds; one that is silent for so long hangs, or its machine does.
+ANSWER_TIMEOUT_S = 35.0
+
+T = TypeVar("T")
+
+
+class RequestRefusedError(BramaError):
+    """The master answered no; the text is its sentence."""
+
+
+class _UnixConnection(HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=ANSWER_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket file."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(os.fspath(self._path))
+
+
+class ControlClient:
+    """Asks the master that listens at ``path``; methods raise BramaError, NoMasterError if none listens."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def status(self) -> Status:
+        """Return what the master says of itself and its bots."""
+        return decode_status(self.status_json())
+
+    def status_json(self) -> bytes:
+        """Return the status document as the master wrote it."""
+        return self._request("GET", "/api/workers/status")
+
+    def progress(self) -> Progress:
+        """Return how far the fleet has come."""
+        return self._ask(Progress, "GET", "/api/progress")
+
+    def command(self, verb: Verb, bots: Sequence[str]) -> list[CommandResult]:
+        """Start, stop or restart bots; returns once the master has taken the command."""
+        return self._ask(CommandAnswer, "POST", "/api/commands", CommandRequest(verb, list(bots))).results
+
+    def stop(self) -> StopAnswer:
+        """Ask the master to stop; returns at once."""
+        return self._ask(StopAnswer, "POST", "/api/stop", {})
+
+    def dead_letters(self, bot: str | None, limit: int) -> Iterator[LetterSummary]:
+        """Yield at most ``limit`` dead letters, youngest first."""
+        before: int | None = None
+        while limit > 0:
+            query = {"bot": bot, "limit": min(limit, 500), "before": before}
+            encoded = urlencode({key: value for key, value in query.items() if value is not None})
+            page = self._ask(LetterPage, "GET", f"/api/dead-letters?{encoded}")
+            yield from page.dead_letters
+            limit -= len(page.dead_letters)
+            if page.next is None:
+                return
+            before = page.next
+
+    def dead_letter(self, letter_id: int, *, body: bool) -> LetterView:
+        """Return one dead letter, with the update itself if ``body``."""
+        return self._ask(LetterView, "GET", f"/api/dead-letters/{letter_id}" + ("?body=1" if body else ""))
+
+    def replay(self, selection: Selection) -> int:
+        """Replay dead letters; return how many."""
+        return self._ask(CountAnswer, "POST", "/api/dead-letters/replay", selection).count
+
+    def drop(self, selection: Selection) -> int:
+        """Delete dead letters; return how many."""
+        return self._ask(CountAnswer, "POST", "/api/dead-letters/drop", selection).count
+
+    def master_process(self) -> "MasterProcess":
+        """Return a hold on the master's process, by which its end is noticed."""
+        connection = _UnixConnection(self._path)
+        with self._failures(), contextlib.closing(connection):
+            connection.connect()
+            return MasterProcess(_peer_pid(connection.sock))
+
+    def _ask(self, kind: type[T], method: str, target: str, body: Any = None) -> T:
+        data = self._request(method, target, b"" if body is None else msgspec.json.encode(body))
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.MsgspecError as error:
+            raise BramaError(
+                f"the master is of another version, its answer is not understood: {error}"
+            ) from error
+
+    def _request(self, method: str, target: str, body: bytes = b"") -> bytes:
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        connection = _UnixConnection(self._path)
+        with self._failures(), contextlib.closing(connection):
+            connection.request(method, target, body or None, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+        if answer.status >= 400:
+            raise RequestRefusedError(_sentence(data, answer.status))
+        return data
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
+            raise NoMasterError("no master runs") from error
+        except PermissionError as error:
+            raise NoMasterError(
+                f"{self._path}: the master is another user's; run the command as that user or as root"
+            ) from error
+        except TimeoutError as error:
+            raise NoMasterError(f"the master does not answer within {ANSWER_TIMEOUT_S:g} s") from error
+        except (OSError, HTTPException) as error:
+            raise NoMasterError(f"{self._path}: the master cannot be reached: {error}") from error
+
+
+class MasterProcess:
+    """The master's process, told apart from any later one of the same pid.
+
+    ``pid`` is 0 when this PID namespace does not show the process: only the socket tells of its end then.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._fd = -1
+        self._was_gone = False
+        if pid:
+            try:
+                self._fd = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self._was_gone = True
+
+    def wait_gone(self, timeout_s: float) -> bool:
+        """Wait up to ``timeout_s`` for the process's end; return whether it is known to have ended."""
+        if self._was_gone:
+            return True
+        watched = [self._fd] if self._fd >= 0 else []
+        return bool(select.select(watched, [], [], timeout_s)[0])
+
+
+def _peer_pid(connected: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    pid, _uid, _gid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(pid)
+
+
+def _sentence(data: bytes, status: int) -> str:
+    try:
+        return msgspec.json.decode(data, type=ErrorAnswer).error
+    except msgspec.MsgspecError:
+        return f"the master answered {status}"

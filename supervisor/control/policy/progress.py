@@ -1,0 +1,83 @@
+"""Reads from a status how far a fleet has come in starting or stopping."""
+
+from dataclasses import dataclass
+
+from supervisor.control.status import MasterState, Status, WorkerStatus
+
+#: A bot in one of these does what is wanted of it when it is wanted.
+UP = frozenset({"RUNNING", "SLEEPING"})
+#: Nothing more happens to a bot in one of these by itself within seconds: its start has succeeded or not.
+SETTLED = UP | {"FATAL", "BACKOFF", "WAITING"}
+#: Bots named when several are in trouble.
+MAX_TROUBLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A wanted bot that is not up, and why."""
+
+    bot_id: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many of the ``wanted`` bots are ``up``, how many have ``settled``, how many processes live.
+
+    ``troubles`` names at most MAX_TROUBLES of the wanted bots that have settled and are not up.
+    """
+
+    state: MasterState
+    bots: int
+    wanted: int
+    up: int
+    settled: int
+    alive: int
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every wanted bot runs or has a reason not to."""
+        return self.settled >= self.wanted
+
+
+def progress_of(status: Status) -> Progress:
+    """Return how far the fleet has come."""
+    wanted = [worker for worker in status.workers if is_wanted(worker)]
+    settled = [worker for worker in wanted if worker.state in SETTLED]
+    troubled = [worker for worker in settled if worker.state not in UP]
+    return Progress(
+        state=status.master.state,
+        bots=len(status.workers),
+        wanted=len(wanted),
+        up=len(settled) - len(troubled),
+        settled=len(settled),
+        alive=sum(worker.pid is not None for worker in status.workers),
+        troubles=tuple(
+            Trouble(worker.bot_id, worker.state, worker.reason or "") for worker in troubled[:MAX_TROUBLES]
+        ),
+    )
+
+
+def is_wanted(worker: WorkerStatus) -> bool:
+    """Return whether the operator wants this bot to run."""
+    return worker.wanted == "RUNNING"
+
+
+def all_wanted_up(status: Status) -> bool:
+    """Return whether every wanted bot is RUNNING or SLEEPING: what ``status`` exits with 0 for."""
+    return all(worker.state in UP for worker in status.workers if is_wanted(worker))
+
+
+def describe_progress(progress: Progress, stopping_from: int | None = None) -> str:
+    """Return a few words: ``starting 120/200``, ``stopping 80/200`` or ``198 of 200 bots running``.
+
+    ``stopping_from`` is the number of processes when the stop began.
+    """
+    if progress.state is MasterState.STOPPING:
+        total = max(stopping_from or 0, progress.alive)
+        return f"stopping {total - progress.alive}/{total}"
+    if not progress.is_settled:
+        return f"starting {progress.settled}/{progress.wanted}"
+    return f"{progress.up} of {progress.wanted} {'bot' if progress.wanted == 1 else 'bots'} running"

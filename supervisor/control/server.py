@@ -1,0 +1,135 @@
+"""The control API's server: one set of routes, on a unix socket for this machine's operator and on TCP.
+
+Runs in: master.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+from aiohttp import web
+
+from supervisor.control.answers import Handler, answer_errors, error_answer
+from supervisor.control.dead_letter_routes import DeadLetterRoutes
+from supervisor.control.listeners import bind_tcp, bind_unix
+from supervisor.control.policy.access import Request, decide_access
+from supervisor.control.ports import Master
+from supervisor.control.routes import READING, FleetRoutes
+from supervisor.control.socket_path import socket_path
+
+#: Requests are names and numbers.
+MAX_REQUEST_BYTES = 256 * 1024
+KEEPALIVE_TIMEOUT_S = 15.0
+#: A client that reads slowly must not delay the end of the master.
+SHUTDOWN_TIMEOUT_S = 1.0
+
+
+class ControlServer:
+    """Serves ``master`` until closed.
+
+    Args:
+        master: who answers.
+        state_dir: absolute; the unix socket is in it, or where ``socket_path`` says.
+        host: ``api.host``; other than loopback needs ``token``.
+        port: ``api.port``; 0 takes any free one.
+        token: ``api.token``; without it nothing can be changed over TCP.
+        stop_timeout_s: ``stop.timeout`` in seconds, told to those who ask the master to stop.
+    """
+
+    def __init__(
+        self,
+        master: Master,
+        *,
+        state_dir: Path,
+        host: str,
+        port: int,
+        token: str | None,
+        stop_timeout_s: float,
+    ) -> None:
+        self._state_dir = state_dir
+        self._host = host
+        self._port = port
+        self._token = token
+        self._fleet = FleetRoutes(master, stop_timeout_s)
+        self._dead_letters = DeadLetterRoutes(master)
+        self._closing = contextlib.AsyncExitStack()
+        self._tcp: socket.socket | None = None
+        self._unix: socket.socket | None = None
+
+    @property
+    def tcp_address(self) -> tuple[str, int]:
+        """The address that is served; raises RuntimeError before ``bind``."""
+        if self._tcp is None:
+            raise RuntimeError("not bound yet")
+        address = self._tcp.getsockname()
+        return str(address[0]), int(address[1])
+
+    def bind(self) -> None:
+        """Take both addresses, so that a taken one is known before any bot starts; serves nothing yet.
+
+        The caller holds the state directory's lock.
+
+        Raises:
+            BramaError: an address is not to be had, in one line.
+        """
+        self._tcp = bind_tcp(self._host, self._port, self._token)
+        self._closing.callback(self._tcp.close)
+        path = socket_path(self._state_dir)
+        self._unix = bind_unix(path, self._state_dir)
+        self._closing.callback(_unlink_own, path, os.stat(path).st_ino)
+        self._closing.callback(self._unix.close)
+
+    async def start(self) -> None:
+        """Serve. Binds first if that has not been done."""
+        if self._tcp is None or self._unix is None:
+            self.bind()
+        assert self._tcp is not None
+        assert self._unix is not None
+        loop = asyncio.get_running_loop()
+        # create_server takes no unix socket under uvloop, create_unix_server takes no other under asyncio.
+        unix_server = await loop.create_unix_server(await self._protocol(guarded=False), sock=self._unix)
+        self._closing.callback(unix_server.close)
+        tcp_server = await loop.create_server(await self._protocol(guarded=True), sock=self._tcp)
+        self._closing.callback(tcp_server.close)
+
+    async def aclose(self) -> None:
+        """Stop listening, end open connections within SHUTDOWN_TIMEOUT_S, remove the unix socket."""
+        await self._closing.aclose()
+
+    async def _protocol(self, *, guarded: bool) -> web.Server:
+        middlewares = [answer_errors, self._guard] if guarded else [answer_errors]
+        app = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
+        app.add_routes([*self._fleet.table(), *self._dead_letters.table()])
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        )
+        await runner.setup()
+        self._closing.push_async_callback(runner.cleanup)
+        assert runner.server is not None
+        return runner.server
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        facts = Request(
+            # A path that does not exist shows nothing either.
+            is_reading=resource is None or resource.canonical in READING,
+            peer=request.remote or "",
+            host=request.headers.get("Host", ""),
+            origin=request.headers.get("Origin"),
+            authorization=request.headers.get("Authorization"),
+        )
+        if refusal := decide_access(facts, self._token, self._host):
+            return error_answer(refusal.status, refusal.text)
+        return await handler(request)
+
+
+def _unlink_own(path: Path, inode: int) -> None:
+    with contextlib.suppress(OSError):
+        if path.stat().st_ino == inode:
+            path.unlink()

@@ -1,0 +1,93 @@
+"""The shape of ``status --json`` and ``GET /api/workers/status``: what the master says of itself and bots.
+
+Field names and order are the JSON's; they are a public format, so a field is only ever added.
+
+Runs in: master | command line.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class MasterState(StrEnum):
+    """What the master is doing."""
+
+    #: Bots are being started for the first time; updates are taken in already.
+    STARTING = "starting"
+    #: Every wanted bot was started or has a reason why it was not.
+    RUNNING = "running"
+    #: Ingress is closed, what is in flight is being finished.
+    STOPPING = "stopping"
+
+
+class MasterStatus(msgspec.Struct, frozen=True):
+    """The master itself. ``config`` is the absolute path of the configuration file."""
+
+    pid: int
+    version: str
+    uptime_ms: int
+    state: MasterState
+    config: str
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Sums over all bots. ``duplicates`` counts updates dropped as duplicates, of both layers."""
+
+    bots: int
+    running: int
+    inbox: int
+    dead_letters: int
+    duplicates: int
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """One bot.
+
+    ``state`` and ``wanted`` are fleet states (RUNNING, STOPPED, ...), ``reason`` is a sentence or None.
+    ``ingress`` is ok, conflict, unauthorized, outage, paced, full or off. ``pid`` is None while no process
+    runs. ``generation`` counts processes started for this bot by this master. ``messages`` counts updates
+    acknowledged as processed, ``errors`` failed ones, ``restarts`` processes after the first. ``uptime`` is
+    in milliseconds. ``heartbeat_age_ms`` is None before the first heartbeat. ``inbox`` counts updates that
+    wait, those in flight included.
+    """
+
+    bot_id: str
+    state: str
+    wanted: str
+    reason: str | None
+    mode: str
+    ingress: str
+    pid: int | None
+    generation: int
+    messages: int
+    errors: int
+    restarts: int
+    uptime: int
+    memory_bytes: int
+    heartbeat_age_ms: int | None
+    in_flight: int
+    oldest_in_flight_ms: int
+    inbox: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything the master says about itself and its bots at one moment."""
+
+    master: MasterStatus
+    totals: Totals
+    workers: tuple[WorkerStatus, ...]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Status)
+
+
+def encode_status(status: Status) -> bytes:
+    """Return ``status`` as one line of JSON."""
+    return _encoder.encode(status)
+
+
+def decode_status(data: bytes) -> Status:
+    """Return the status in ``data``. Raises msgspec.MsgspecError if it is none."""
+    return _decoder.decode(data)
