@@ -1,0 +1,63 @@
+"""brama-supervisor itself, through its command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import yaml
+
+from benchmarks.peers.base import run_quiet, terminate_tree
+from benchmarks.processes import tree
+from benchmarks.project import Bot, Project
+
+COMMAND = str(Path(sys.executable).with_name("brama-supervisor"))
+
+
+class Ours:
+    """A configuration with one entry a bot, started in the foreground."""
+
+    name = "brama-supervisor"
+    settings = "defaults: waits of 0, 1, 5, 15, 45 s, budget 5 an hour; durability full"
+
+    def __init__(self, extra: dict[str, object] | None = None) -> None:
+        self._extra = extra or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, project: Project) -> None:
+        """Write the configuration, then start the master."""
+        config = project.folder / "brama.yaml"
+        document = {
+            "telegram": {"base_url": project.base_url},
+            "api": {"port": 0},
+            "restart": {"budget": 1000},
+            **self._extra,
+            "bots": [
+                {"id": bot.name, "token": bot.token, "script": str(project.script), "token_env": "BOT_TOKEN",
+                 "env": {"BOT_API": project.base_url}, "cwd": str(project.folder)}
+                for bot in project.bots
+            ],
+        }  # fmt: skip
+        config.write_text(yaml.safe_dump(document))
+        config.chmod(0o600)
+        self._process = run_quiet([COMMAND, "start", "--config", str(config)], project)
+
+    def roots(self) -> list[int]:
+        """Return the master's pid."""
+        assert self._process is not None
+        return [self._process.pid]
+
+    def worker_pid(self, bot: Bot) -> int:
+        """Return the worker by its title."""
+        for process in tree(self.roots()):
+            try:
+                if process.cmdline()[:1] == [f"brama: bot {bot.name}"]:
+                    return process.pid
+            except psutil.NoSuchProcess:
+                continue
+        raise LookupError(f"no process of {bot.name}")
+
+    def stop(self) -> None:
+        """SIGTERM to the master: the graceful stop."""
+        assert self._process is not None
+        terminate_tree(self._process)
