@@ -1,0 +1,78 @@
+"""Lays the environment over what the file says.
+
+``limits.max_workers`` is set by ``BRAMA_LIMITS__MAX_WORKERS``; a few names that operators use already set
+their key too. A variable that is empty counts as not set. Bots are configured in the file alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from brama.config.report import Location
+
+_PREFIX = "BRAMA_"
+
+#: Names from before this product, and the keys they set.
+OWN_NAMES: Mapping[str, Location] = {
+    "BOT_MODE": ("mode",),
+    "WEBHOOK_HOST": ("webhook", "host"),
+    "WEBHOOK_PORT": ("webhook", "port"),
+    "WEBHOOK_SECRET": ("webhook", "secret"),
+    "WEBHOOK_SSL_CERT": ("webhook", "ssl_cert"),
+    "WEBHOOK_SSL_KEY": ("webhook", "ssl_key"),
+    "AUTO_SWITCH_MODE": ("webhook", "auto_switch"),
+    "REDIS_URL": ("redis", "url"),
+    "ALLOWED_API_KEY": ("api", "token"),
+    "WORKER_CONCURRENCY": ("jobs", "concurrency"),
+    "LOG_LEVEL": ("log", "level"),
+}
+#: Secrets of the master that a bot must not inherit.
+WITHHELD = frozenset({"ALLOWED_API_KEY", "WEBHOOK_SECRET"})
+
+_SINGLE_KEYS = ("mode", "state_dir", "logs_dir")
+
+
+def is_withheld(name: str) -> bool:
+    """Return whether a variable configures the master and is none of a bot's business."""
+    return name in WITHHELD or name.startswith(_PREFIX)
+
+
+def lay_over(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[Location, str]:
+    """Put the settings of ``environ`` into ``tree``.
+
+    Returns:
+        The location of each key that was set, with its variable's name.
+    """
+    origins: dict[Location, str] = {}
+    for name, location in OWN_NAMES.items():
+        if text := environ.get(name, ""):
+            _put(tree, location, text)
+            origins[location] = name
+    for name in sorted(environ):
+        general = _location_of(name)
+        if general and environ[name]:
+            _put(tree, general, environ[name])
+            origins[general] = name
+    return origins
+
+
+def _location_of(name: str) -> Location | None:
+    """Return the key that a ``BRAMA_`` variable sets; None if it is none of the configuration's."""
+    if not name.startswith(_PREFIX):
+        return None
+    location = tuple(name.removeprefix(_PREFIX).lower().split("__"))
+    if len(location) == 1:
+        # Single words are also used by others (BRAMA_CONFIG): only known keys count.
+        return location if location[0] in _SINGLE_KEYS else None
+    return location
+
+
+def _put(tree: dict[str, Any], location: Location, text: str) -> None:
+    *sections, key = location
+    part: Any = tree
+    for section in sections:
+        if part.get(section) is None:
+            part[section] = {}
+        part = part[section]
+        if not isinstance(part, dict):
+            return  # the file has no mapping there, which is reported anyway
+    part[key] = text
