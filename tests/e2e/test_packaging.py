@@ -47,7 +47,7 @@ class Environment:
 
         What they depend on is borrowed from the environment the tests run in.
         """
-        # Appended to sys.path as it stands: .pth files in there, such as our editable install's, are not read.
+        # Appended to sys.path as it stands: .pth files in there, our editable install's too, are not read.
         (self.site / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
         for file in files:
             self.pip("install", "--no-deps", "--no-index", file)
