@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 SECONDS ?= 60
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
 # Named after this folder and this Python: a .venv that was moved, copied or made by another one is built anew.
