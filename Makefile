@@ -3,11 +3,13 @@
 PYTHON ?= python3
 SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_NATIVE_TLS := 1
 
 BIN := .venv/bin
 # Named after this folder and this Python: a .venv that was moved, copied or made by another one is built anew.
 STAMP := .venv/.installed-$(shell (pwd; $(PYTHON) -VV) 2>&1 | cksum | cut -d' ' -f1)
 UV := $(shell command -v uv 2>/dev/null)
+PIP := $(if $(UV),VIRTUAL_ENV=.venv uv pip,$(BIN)/python -m pip)
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
            --no-emit-index-url --no-header --no-annotate --upgrade
 
@@ -26,10 +28,9 @@ $(STAMP): pyproject.toml requirements-dev.lock
 	    echo "$(PYTHON) cannot create virtual environments: apt-get install python3-venv" >&2; exit 1; }
 	@test -e $@ || rm -rf .venv
 	@echo "installing into .venv"
-	@test -e .venv || $(if $(UV),uv venv --quiet --seed --python $(PYTHON),$(PYTHON) -m venv) .venv
-	@$(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet \
-	    --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@test -e .venv || $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv) .venv
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(STAMP)  ## a sandbox and three bots on it, until Ctrl-C; ONCE=1 talks to them and ends
