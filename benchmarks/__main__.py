@@ -6,13 +6,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleets
+from benchmarks import fleets, loss, scale, throughput
 from benchmarks.machine import facts
 from benchmarks.peers import pm2, supervisord
 from benchmarks.peers.base import Peer
 from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
+
+TABLES = ("fleets", "scale", "throughput", "loss")
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -36,13 +38,21 @@ def main() -> None:
     """Run the measurements named on the command line, all without a name."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--bots", type=int, default=200, help="size of the compared fleets (default: 200)")
-    parser.add_argument("tables", nargs="*", default=["fleets"], help="fleets")
+    parser.add_argument("--scale", type=int, default=1000, help="size of the large fleet (default: 1000)")
+    parser.add_argument("tables", nargs="*", help=f"any of {', '.join(TABLES)}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as name:
         folder = Path(name)
         say("\n".join(facts(folder)) + "\n")
-        if "fleets" in options.tables:
+        wanted = options.tables or TABLES
+        if "fleets" in wanted:
             fleets.compare(find_peers(folder), options.bots)
+        if "scale" in wanted:
+            scale.measure(options.scale)
+        if "throughput" in wanted:
+            throughput.compare()
+        if "loss" in wanted:
+            loss.compare([BashLoop(), Ours()])
 
 
 if __name__ == "__main__":
