@@ -1,4 +1,4 @@
-"""The control API's requests as data: one table that the clients, asynchronous and synchronous, both carry out."""
+"""The control API's requests as data: the one table that both clients carry out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,7 +177,7 @@ def send_messages(
 
 
 def send_batch(batch: Iterable[Mapping[str, Any]]) -> ControlCall[list[Injected]]:
-    """Write to many bots: objects with ``bot``, ``chat_id``, ``text`` and, if wished, ``count``, ``user_id``."""
+    """Write to many bots: objects with ``bot``, ``chat_id``, ``text`` and maybe ``count``, ``user_id``."""
     return ControlCall("POST", "/messages", list[Injected], list(batch))
 
 
@@ -290,7 +290,7 @@ def remove_fault(fault_id: int) -> ControlCall[Done]:
     return ControlCall("DELETE", f"/faults/{fault_id}", Done)
 
 
-def set_limits(**limits: int | float | bool | None) -> ControlCall[Done]:
+def set_limits(**limits: float | bool | None) -> ControlCall[Done]:
     """Change ``new_tokens_per_minute``, ``new_tokens_per_hour``, ``update_ttl_s`` or ``strict_chats``."""
     return ControlCall("POST", "/limits", Done, limits)
 

@@ -42,7 +42,7 @@ def _say(line: str) -> None:
 async def serve(sock: socket.socket, host: str, *, quiet: bool) -> None:
     """Serve until SIGTERM or SIGINT, saying where in one line on standard output.
 
-    Unless ``quiet``, calls that are refused are named on standard error: that is what a bot's author looks for.
+    Unless ``quiet``, refused calls are named on standard error: that is what a bot's author looks for.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

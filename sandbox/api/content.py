@@ -23,7 +23,7 @@ def file_object(world: World, call: Call, name: str) -> Content:
     """
     upload = call.upload(name)
     value = call.params.get(name)
-    if upload is None and not (isinstance(value, str) and value) or _dangling(call, value):
+    if (upload is None and not (isinstance(value, str) and value)) or _dangling(call, value):
         raise bad_request(f"there is no {name.replace('_', ' ')} in the request")
     return _identity(world, upload, value)
 

@@ -24,7 +24,7 @@ NOT_MODIFIED = (
 
 
 def _edit(world: World, call: Call, change: Callable[[Message], Content]) -> Message | bool:
-    """Replace a message of the bot by what ``change`` makes of it; an absent keyboard is removed, as on Telegram."""
+    """Replace a message of the bot by what ``change`` makes of it; without a keyboard it loses its own."""
     keyboard = inline_keyboard(call)
     if is_inline(call):
         change({})

@@ -4,15 +4,28 @@ from typing import Any
 
 from sandbox.api.errors import bad_request
 from sandbox.api.request import Call
-from sandbox.policy.entities import find_entities, utf16_length
+from sandbox.policy.entities import utf16_length
+from sandbox.policy.markup import parse
+from sandbox.policy.markup_text import MarkupError
 
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
+#: Text that is too long whatever its markup takes away; it is not even parsed.
+MAX_MARKED = 1 << 16
 
 
 def formatted(text: str, parse_mode: str, given: list[Any]) -> tuple[str, list[dict[str, Any]]]:
-    """Return text without its markup, and its entities."""
-    return text, given or find_entities(text)
+    """Return text without its markup, and its entities; entities the bot gave itself win over its markup.
+
+    Raises:
+        ApiError: the markup does not parse.
+    """
+    if len(text) > MAX_MARKED:
+        raise bad_request("message is too long")
+    try:
+        return (text, given) if given else parse(text, parse_mode)
+    except MarkupError as error:
+        raise bad_request(str(error)) from None
 
 
 def message_text(call: Call) -> dict[str, Any]:

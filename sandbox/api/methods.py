@@ -1,4 +1,4 @@
-"""Every method of the Bot API with the kind of its result: data, held equal to python-telegram-bot's by a test."""
+"""Every method of the Bot API and what it answers: data, held equal to python-telegram-bot's by a test."""
 
 from enum import StrEnum
 

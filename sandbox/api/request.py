@@ -67,7 +67,7 @@ class Call:
 
     Attributes:
         method: the canonical name ("sendMessage").
-        params: decoded: JSON-valued ones as objects, numbers as numbers, an uploaded file as ``{"file", "size"}``.
+        params: decoded: JSON as objects, numbers as numbers, an uploaded file as ``{"file", "size"}``.
         files: uploads by the name of their form field.
     """
 

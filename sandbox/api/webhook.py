@@ -1,4 +1,4 @@
-"""setWebhook, deleteWebhook, getWebhookInfo: the address is stored and checked, nothing is delivered to it."""
+"""setWebhook, deleteWebhook, getWebhookInfo: the address is checked and stored, nothing delivers to it."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

@@ -9,8 +9,8 @@ from aiohttp import web
 def refusal(request: web.Request, listening_host: str) -> str | None:
     """Return why a request may not use the control API, None when it may.
 
-    The Host header is checked because a page of another origin can have its own name resolve to 127.0.0.1; the
-    Origin header because such a page may send requests whose answers it cannot read.
+    The Host header is checked because a page of another origin can have its own name resolve to 127.0.0.1,
+    the Origin header because such a page may send requests whose answers it cannot read.
     """
     if not _is_local_peer(request):
         return "the control API answers this machine only"

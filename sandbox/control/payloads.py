@@ -1,4 +1,4 @@
-"""Bodies the control API takes; a field that is missing, unknown or of another type is named in the answer."""
+"""Bodies the control API takes; a field that is missing, unknown or mistyped is named in the answer."""
 
 from typing import Any
 
@@ -67,8 +67,8 @@ class NewFault(Payload, frozen=True, forbid_unknown_fields=True):
 class NewLimits(Payload, frozen=True, forbid_unknown_fields=True):
     """Limits to change; those not named stay."""
 
-    new_tokens_per_minute: int | None | msgspec.UnsetType = msgspec.UNSET
-    new_tokens_per_hour: int | None | msgspec.UnsetType = msgspec.UNSET
+    new_tokens_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
+    new_tokens_per_hour: int | msgspec.UnsetType | None = msgspec.UNSET
     update_ttl_s: float | msgspec.UnsetType = msgspec.UNSET
     strict_chats: bool | msgspec.UnsetType = msgspec.UNSET
 

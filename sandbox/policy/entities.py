@@ -1,4 +1,4 @@
-"""Finds what Telegram marks in plain text by itself: commands, mentions, hashtags, links, e-mail addresses."""
+"""Finds what Telegram marks in plain text by itself: commands, mentions, hashtags, links, addresses."""
 
 import re
 from typing import Any

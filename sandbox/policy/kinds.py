@@ -17,12 +17,12 @@ ASKED_ONLY = frozenset({"chat_member", "message_reaction", "message_reaction_cou
 
 
 def kind_of(update: dict[str, object]) -> str:
-    """Return the kind of an update object: its first key beside ``update_id``; empty for one with no content."""
+    """Return the kind of an update: its first key beside ``update_id``, empty if it has no other."""
     return next((key for key in update if key != "update_id"), "")
 
 
 def is_allowed(kind: str, allowed: frozenset[str]) -> bool:
-    """Tell whether a bot with this ``allowed_updates`` gets updates of ``kind``; empty is Telegram's default."""
+    """Tell whether a bot gets updates of ``kind``; ``allowed`` empty is Telegram's default."""
     return kind in allowed if allowed else kind not in ASKED_ONLY
 
 

@@ -32,7 +32,7 @@ class PreviousPoll:
 def decide_poll(
     offset: int, limit: int, timeout_s: int, previous: PreviousPoll | None, now: float
 ) -> PollRequest:
-    """Return what Telegram makes of a request: clamped, and slowed down when it repeats an offset too soon."""
+    """Return what Telegram makes of a request: clamped, and slowed down if it repeats an offset."""
     limit = min(max(limit, 1), 100)
     timeout_s = min(max(timeout_s, 0), MAX_TIMEOUT_S)
     if previous is not None and previous.offset == offset:

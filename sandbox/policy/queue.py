@@ -1,8 +1,8 @@
 """The queue of one bot's updates, with the offset rules of ``getUpdates``.
 
-The rules are those of Telegram's open server (``TQueue.cpp`` and ``Client::do_get_updates``): an offset confirms
-every lower id, a negative one keeps only the newest updates, and one more than ten past the tail is not believed,
-so it confirms nothing and is answered from the head.
+The rules are those of Telegram's open server (``TQueue.cpp`` and ``Client::do_get_updates``): an offset
+confirms every lower id, a negative one keeps only the newest updates, and one more than ten past the tail is
+not believed, so it confirms nothing and is answered from the head.
 """
 
 from collections import deque
@@ -72,7 +72,7 @@ class UpdateQueue:
         """Put an update at the tail.
 
         Args:
-            update_id: normally ``next_id``; a higher one moves the sequence on, a lower one leaves it as it is.
+            update_id: normally ``next_id``; a higher one moves the sequence on, a lower one leaves it.
             body: the element of the ``result`` array, verbatim.
             expires_at: monotonic seconds.
         """
@@ -87,7 +87,7 @@ class UpdateQueue:
         return entry
 
     def take(self, offset: int, limit: int, now: float) -> list[Entry]:
-        """Confirm what ``offset`` confirms and return the batch that answers it; nothing returned is removed."""
+        """Confirm what ``offset`` confirms and return the batch that answers it, which stays queued."""
         self.expire(now)
         if offset < 0:
             self._keep_newest(-offset)
