@@ -41,6 +41,7 @@ def measure(peer: Peer) -> Loss:
         try:
             stage.control.send_messages(bot.telegram_id, CHAT_ID, "warm")
             stage.wait_answers([bot.telegram_id], 1, TIMEOUT_S)
+            answers: Counter[str] = Counter()
             for number in range(ROUNDS):
                 before = len(stage.control.sent(bot.telegram_id))
                 texts = [f"message {number * BACKLOG + place}" for place in range(BACKLOG)]
