@@ -1,8 +1,10 @@
 """brama-supervisor itself, through its command."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import yaml
@@ -10,6 +12,7 @@ import yaml
 from benchmarks.peers.base import run_quiet, terminate_tree
 from benchmarks.processes import tree
 from benchmarks.project import Bot, Project
+from brama.clock import monotonic_s
 
 COMMAND = str(Path(sys.executable).with_name("brama-supervisor"))
 
@@ -23,10 +26,11 @@ class Ours:
     def __init__(self, extra: dict[str, object] | None = None) -> None:
         self._extra = extra or {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._config = Path()
 
     def start(self, project: Project) -> None:
         """Write the configuration, then start the master."""
-        config = project.folder / "brama.yaml"
+        self._config = config = project.folder / "brama.yaml"
         document = {
             "telegram": {"base_url": project.base_url},
             "api": {"port": 0},
@@ -48,14 +52,35 @@ class Ours:
         return [self._process.pid]
 
     def worker_pid(self, bot: Bot) -> int:
-        """Return the worker by its title."""
+        """Return the worker of a bot."""
+        return self.pid_titled(f"brama: bot {bot.name}")
+
+    def pid_titled(self, title: str) -> int:
+        """Return the process below the master with this title.
+
+        Raises:
+            LookupError: there is none.
+        """
         for process in tree(self.roots()):
             try:
-                if process.cmdline()[:1] == [f"brama: bot {bot.name}"]:
+                if process.cmdline()[:1] == [title]:
                     return process.pid
             except psutil.NoSuchProcess:
                 continue
-        raise LookupError(f"no process of {bot.name}")
+        raise LookupError(f"no process titled {title}")
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``status --json`` prints."""
+        command = [COMMAND, "status", "--json", "--config", str(self._config)]
+        return cast(dict[str, Any], json.loads(subprocess.run(command, stdout=subprocess.PIPE).stdout))
+
+    def kill(self) -> float:
+        """SIGKILL the master and reap it; return the moment in monotonic seconds."""
+        assert self._process is not None
+        moment = monotonic_s()
+        self._process.kill()
+        self._process.wait()
+        return moment
 
     def stop(self) -> None:
         """SIGTERM to the master: the graceful stop."""
