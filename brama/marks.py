@@ -1,8 +1,8 @@
 """The marks by which a process of ours is recognised, also by a master that did not start it.
 
-A worker carries three: its title ``brama: bot <id>``, its command name (comm) and, for whatever it executes,
-the environment variable ``BRAMA_WORKER``. A child that a bot forks inherits title and command name; a child that
-it executes inherits the variable.
+A worker carries three: its title ``brama: bot <id>``, its command name (comm) and, for whatever it
+executes, the environment variable ``BRAMA_WORKER``. A child that a bot forks inherits title and command name; a
+child that it executes inherits the variable.
 
 Runs in: master | zygote | worker.
 """
@@ -38,7 +38,10 @@ class Marker:
 
 
 def instance_of(state_dir: Path) -> str:
-    """Return 16 hex digits that name the instance keeping its state in ``state_dir``, however the path is spelt."""
+    """Return 16 hex digits that name the instance which keeps its state in ``state_dir``.
+
+    Every spelling of one directory gives the same digits.
+    """
     return hashlib.sha256(os.path.realpath(state_dir).encode()).hexdigest()[:_INSTANCE_DIGITS]
 
 
