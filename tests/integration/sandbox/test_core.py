@@ -1,18 +1,12 @@
 """The sandbox against the real python-telegram-bot client."""
 
-from telegram import Bot
-
 from sandbox.client import SandboxClient
 from tests.fixtures.sandbox import RunningSandbox
 
 
-def connect(sandbox: RunningSandbox, number: int = 1001) -> Bot:
-    return Bot(sandbox.token(number), base_url=f"{sandbox.base_url}/bot")
-
-
 async def test_an_echo_conversation(sandbox: RunningSandbox) -> None:
     written = sandbox.control.send_messages(1001, chat_id=7, text="hello {n}", count=3)
-    async with connect(sandbox) as bot:
+    async with sandbox.client(1001) as bot:
         assert bot.username == "bot1001_bot"
         updates = await bot.get_updates()
         assert [update.update_id for update in updates] == written.update_ids
