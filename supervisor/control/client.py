@@ -166,6 +166,11 @@ class MasterProcess:
             except ProcessLookupError:
                 self._was_gone = True
 
+    @property
+    def is_visible(self) -> bool:
+        """Whether the process's end can be noticed from here."""
+        return self._was_gone or self._fd >= 0
+
     def wait_gone(self, timeout_s: float) -> bool:
         """Wait up to ``timeout_s`` for the process's end; return whether it is known to have ended."""
         if self._was_gone:

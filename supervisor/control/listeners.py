@@ -73,7 +73,7 @@ def bind_tcp(host: str, port: int, token: str | None) -> socket.socket:
 def _why_not_bound(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"api.port: {host}:{port} is taken by another process; set api.port to another, or end that process "
+            f"api.port: {host}:{port} is taken by another process; set another api.port, or end that process "
             f"(ss -ltnp 'sport = :{port}' shows it)"
         )
     if error.errno == errno.EADDRNOTAVAIL:

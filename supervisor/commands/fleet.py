@@ -1,0 +1,213 @@
+"""``start``, ``stop`` and ``restart``: of the master, or of single bots under a running one.
+
+Runs in: command line; ``start`` becomes the master.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brama.errors import BramaError, NoMasterError
+from brama.exit_codes import ExitCode
+from supervisor.commands.options import BotsArgument, ConfigOption, config_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from brama.config.settings import Settings
+    from supervisor.commands.project import Project
+    from supervisor.control.ports import Verb
+
+#: Warming the zygote and opening the state file, on a slow machine.
+_READY_TIMEOUT_S = 120.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(start)
+    app.command()(stop)
+    app.command()(restart)
+
+
+def start(
+    context: typer.Context,
+    bots: BotsArgument = None,
+    config: ConfigOption = None,
+    daemon: Annotated[bool, typer.Option("--daemon", "-d", help="Run in the background.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the configuration only.")] = False,
+) -> int:
+    """Start the master and all its bots, or BOTs under the running master.
+
+    In the foreground a terminal shows a live table, anything else gets one line an event; Ctrl-C stops the
+    fleet gracefully, a second one at once. A bot that is started stays wanted over restarts of the master.
+
+    Examples: start · start --daemon --config /srv/bots/brama.yaml · start shop support
+    """
+    from supervisor.control.ports import Verb
+
+    config = config_of(context, config)
+    if dry_run:
+        from supervisor.commands.check import check_configuration
+
+        return check_configuration(config)
+    if bots:
+        if daemon:
+            raise typer.BadParameter("starts a master, which takes no BOT", param_hint="--daemon")
+        return _command_bots(Verb.START, bots, config)
+    from supervisor.commands.check import load
+
+    settings = load(config)
+    return _start_daemon(settings) if daemon else _start_foreground(settings)
+
+
+def stop(context: typer.Context, bots: BotsArgument = None, config: ConfigOption = None) -> int:
+    """Stop the master and all its bots gracefully, or BOTs under the running master.
+
+    Updates in flight are finished first; what waits is kept for the next start. A bot that is stopped stays
+    stopped over restarts of the master, until it is started.
+
+    Examples: stop · stop shop
+    """
+    from supervisor.commands.project import open_project
+    from supervisor.control.ports import Verb
+
+    config = config_of(context, config)
+    if bots:
+        return _command_bots(Verb.STOP, bots, config)
+    with open_project(config) as project:
+        try:
+            pid = _stop_master(project)
+        except NoMasterError as error:
+            raise NoMasterError(f"{error} for {project.config_path}; there is nothing to stop") from error
+    typer.echo(f"stopped (pid {pid})")
+    return ExitCode.OK
+
+
+def restart(context: typer.Context, bots: BotsArgument = None, config: ConfigOption = None) -> int:
+    """Stop and start the master with all its bots, or BOTs under the running master.
+
+    The master comes back as a daemon; one that systemd runs is restarted with systemctl. Nothing is stopped
+    if the configuration is wrong. A restart of BOTs takes up their new code.
+
+    Examples: restart · restart shop
+    """
+    from supervisor.commands.check import load
+    from supervisor.commands.project import open_project
+    from supervisor.control.ports import Verb
+
+    config = config_of(context, config)
+    if bots:
+        return _command_bots(Verb.RESTART, bots, config)
+    settings = load(config)
+    with open_project(settings.config_path) as project:
+        try:
+            pid = _stop_master(project)
+        except NoMasterError:
+            sys.stderr.write(f"no master ran for {project.config_path}; starting one\n")
+        else:
+            typer.echo(f"stopped (pid {pid})")
+    return _start_daemon(settings)
+
+
+def _start_foreground(settings: "Settings") -> int:
+    from supervisor.app import run
+    from supervisor.commands.project import naming_config
+
+    shows_table = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    with naming_config(settings.config_path):
+        return run(settings, foreground_table=shows_table)
+
+
+def _start_daemon(settings: "Settings") -> int:
+    from supervisor.commands.daemon import launch
+
+    settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    launched = launch(
+        lambda on_ready: _run_daemon(settings, on_ready),
+        folder=settings.project_root,
+        error_log=settings.logs_dir / "master.err",
+        timeout_s=_READY_TIMEOUT_S,
+    )
+    if launched.failure is not None:
+        return launched.failure
+    return _report_start(settings, launched.pid)
+
+
+def _run_daemon(settings: "Settings", on_ready: "Callable[[], None]") -> int:
+    """Be the daemon; errors go to stderr, which the caller shows."""
+    from supervisor.app import run
+    from supervisor.commands.failures import say_failure
+    from supervisor.commands.project import naming_config
+
+    try:
+        with naming_config(settings.config_path):
+            return run(settings, on_ready=on_ready)
+    except BramaError as error:
+        return say_failure(error)
+
+
+def _report_start(settings: "Settings", pid: int) -> int:
+    """Wait for the bots of a master that serves, and say where it is and what is wrong."""
+    from supervisor.commands.advice import command_line
+    from supervisor.commands.waiting import wait_started
+    from supervisor.control.client import ControlClient
+    from supervisor.control.policy.progress import describe_progress
+    from supervisor.control.socket_path import socket_path
+
+    client = ControlClient(socket_path(settings.state_dir))
+    try:
+        progress = wait_started(client, patience_s=settings.limits.start_timeout)
+    except NoMasterError:
+        sys.stderr.write(
+            f"brama-supervisor: the master (pid {pid}) ended while it started its bots; "
+            f"{command_line('logs', settings.config_path)} shows why\n"
+        )
+        return ExitCode.FAILED
+    see = command_line("status", settings.config_path)
+    typer.echo(f"started as pid {pid}, {describe_progress(progress)}; see {see}")
+    for trouble in progress.troubles:
+        sys.stderr.write(f"{trouble.bot_id}: {trouble.state}: {trouble.reason}\n")
+    return ExitCode.OK
+
+
+def _stop_master(project: "Project") -> int:
+    """Stop the master, wait until it has gone, return its pid."""
+    from supervisor.commands.waiting import wait_stopped
+
+    client = project.client
+    process = client.master_process()
+    answer = client.stop()
+    try:
+        wait_stopped(client, process, answer.deadline_s)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"the master (pid {answer.pid}) goes on stopping\n")
+        raise
+    return process.pid or answer.pid
+
+
+def _command_bots(verb: "Verb", bots: list[str], config: Path | None) -> int:
+    """Send a command about single bots and say where it got them."""
+    from supervisor.commands.advice import no_master
+    from supervisor.commands.project import open_project
+    from supervisor.commands.waiting import wait_for_goals
+    from supervisor.control.policy.goals import Outcome
+
+    with open_project(config) as project:
+        client = project.client
+        bots = list(dict.fromkeys(bots))
+        try:
+            generations = {worker.bot_id: worker.generation for worker in client.status().workers}
+            details = {result.bot_id: result.detail for result in client.command(verb, bots)}
+            arrivals = wait_for_goals(client, verb, bots, generations)
+        except NoMasterError as error:
+            raise no_master(project, error) from error
+    for arrival in arrivals:
+        worker = arrival.worker
+        words = [f"{worker.bot_id}: {worker.state}"]
+        words += [f"(pid {worker.pid})"] if worker.pid and arrival.outcome is Outcome.REACHED else []
+        remarks = [remark for remark in (details.get(worker.bot_id), worker.reason) if remark]
+        typer.echo(" ".join(words) + (f": {'; '.join(dict.fromkeys(remarks))}" if remarks else ""))
+    return ExitCode.OK if all(each.outcome is Outcome.REACHED for each in arrivals) else ExitCode.FAILED

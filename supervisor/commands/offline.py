@@ -1,0 +1,64 @@
+"""Commands that are about no configuration: ``version``, ``sandbox``, ``demo``.
+
+Runs in: command line.
+"""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from brama.exit_codes import ExitCode
+
+DISTRIBUTION = "brama-supervisor"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(sandbox)
+    app.command()(demo)
+    app.command("version")(version)
+
+
+def version() -> int:
+    """Print the version."""
+    typer.echo(f"{DISTRIBUTION} {installed_version()}")
+    return ExitCode.OK
+
+
+def sandbox(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8081,
+) -> None:
+    """Run a local Bot API server with a chat page, for developing bots offline.
+
+    Point bots at it with telegram.base_url: http://127.0.0.1:8081 in brama.yaml, then open that address in a
+    browser and write to them. Any token of the right shape is accepted.
+    """
+    _become("sandbox", "--port", str(port))
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Talk to the bots, show it, stop, end.")] = False,
+) -> None:
+    """Show it running: a sandbox, three sample bots and this supervisor, in a temporary folder.
+
+    Runs until Ctrl-C. Needs neither a token nor the network.
+    """
+    _become("sandbox.demo", *(["--once"] if once else []))
+
+
+def installed_version() -> str:
+    """Return the version of this installation."""
+    from importlib.metadata import version as version_of
+
+    return version_of(DISTRIBUTION)
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process by ``python -m module``: signals and exit code need no relaying."""
+    sys.stdout.flush()
+    # -P: a folder named sandbox where the operator happens to be is not ours.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])

@@ -1,0 +1,101 @@
+"""Waits until a fleet or a bot is where a command sent it.
+
+Runs in: command line.
+"""
+
+import select
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from brama.clock import monotonic_s
+from brama.errors import BramaError, NoMasterError
+from supervisor.commands.progress_line import ProgressLine
+from supervisor.control.client import ControlClient, MasterProcess
+from supervisor.control.policy.goals import Outcome, judge
+from supervisor.control.policy.progress import Progress, describe_progress
+from supervisor.control.ports import Verb
+from supervisor.control.status import WorkerStatus
+
+#: Between two questions to the master.
+PAUSE_S = 0.1
+#: Beyond the fleet's own deadline: closing the state file and the log.
+STOP_MARGIN_S = 15.0
+#: Longest wait for commanded bots: as long as a drain and a boot may take by default.
+GOAL_TIMEOUT_S = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where a commanded bot stands at the end of the wait."""
+
+    worker: WorkerStatus
+    outcome: Outcome
+
+
+def wait_started(client: ControlClient, patience_s: float) -> Progress:
+    """Wait until every wanted bot runs or has a reason not to; return how far the fleet has come.
+
+    Gives up when nothing has changed for ``patience_s``.
+
+    Raises:
+        NoMasterError: the master has gone.
+    """
+    with ProgressLine() as line:
+        settled = -1
+        deadline = monotonic_s()
+        while True:
+            progress = client.progress()
+            if progress.settled > settled:
+                settled, deadline = progress.settled, monotonic_s() + patience_s
+            if progress.is_settled or monotonic_s() > deadline:
+                return progress
+            line.show(describe_progress(progress))
+            select.select([], [], [], PAUSE_S)
+
+
+def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: float) -> None:
+    """Wait until the master has gone.
+
+    Raises:
+        BramaError: it is still there STOP_MARGIN_S after ``deadline_s``.
+    """
+    deadline = monotonic_s() + deadline_s + STOP_MARGIN_S
+    processes = 0
+    with ProgressLine() as line:
+        while not process.wait_gone(PAUSE_S):
+            try:
+                progress = client.progress()
+            except NoMasterError:
+                if not process.is_visible:
+                    return
+            else:
+                processes = max(processes, progress.alive)
+                line.show(describe_progress(progress, processes))
+            if monotonic_s() > deadline:
+                raise BramaError(
+                    f"the master (pid {process.pid}) stops since {deadline_s + STOP_MARGIN_S:g} s; its log "
+                    f"says why; kill -KILL {process.pid} ends it and its bots, no update is lost"
+                )
+
+
+def wait_for_goals(
+    client: ControlClient, verb: Verb, bots: Sequence[str], generations: Mapping[str, int]
+) -> list[Arrival]:
+    """Wait until every bot of ``bots`` is where ``verb`` sends it or is stuck, at most GOAL_TIMEOUT_S.
+
+    ``generations`` are the bots' generations before the command.
+    """
+    deadline = monotonic_s() + GOAL_TIMEOUT_S
+    with ProgressLine() as line:
+        while True:
+            workers = {worker.bot_id: worker for worker in client.status().workers}
+            arrivals = [
+                Arrival(worker, judge(verb, generations.get(bot, 0), worker))
+                for bot in bots
+                if (worker := workers.get(bot)) is not None
+            ]
+            pending = sum(arrival.outcome is Outcome.PENDING for arrival in arrivals)
+            if not pending or monotonic_s() > deadline:
+                return arrivals
+            line.show(f"{verb}: {len(arrivals) - pending}/{len(arrivals)}")
+            select.select([], [], [], PAUSE_S)
