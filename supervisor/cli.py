@@ -79,6 +79,7 @@ def _run() -> int:
 def _answer_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else NAME
-    text = error.format_message().rstrip(".").replace("\n", " ")
-    sys.stderr.write(f"{command}: {text}; see {command} --help\n")
+    # A group of commands without one of them has shown its help, and there is nothing to add.
+    if text := error.format_message().rstrip(".").replace("\n", " "):
+        sys.stderr.write(f"{command}: {text}; see {command} --help\n")
     return ExitCode.USAGE if error.exit_code == 2 else ExitCode.FAILED

@@ -73,7 +73,7 @@ def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: floa
                 line.show(describe_progress(progress, processes))
             if monotonic_s() > deadline:
                 raise BramaError(
-                    f"the master (pid {process.pid}) stops since {deadline_s + STOP_MARGIN_S:g} s; its log "
+                    f"the master (pid {process.pid}) did not stop in {deadline_s + STOP_MARGIN_S:g} s; its log "
                     f"says why; kill -KILL {process.pid} ends it and its bots, no update is lost"
                 )
 

@@ -4,6 +4,7 @@ Runs in: master (its live table) | command line.
 """
 
 from collections.abc import Iterator
+from io import StringIO
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
@@ -25,6 +26,8 @@ _STATE_STYLES = {
 }
 #: Headline, blank line, header, blank line, totals.
 _LINES_AROUND_ROWS = 5
+#: Wider than any reason.
+_WIDTH_OF_FILES = 100_000
 
 
 class StatusTable:
@@ -67,8 +70,14 @@ class StatusTable:
 
 def print_status(status: Status, console: Console) -> None:
     """Print ``status`` once; to a file or pipe, every bot keeps to one line."""
-    is_wrapped = console.is_terminal
-    console.print(StatusTable(status, is_wrapped=is_wrapped), soft_wrap=not is_wrapped)
+    if console.is_terminal:
+        console.print(StatusTable(status))
+        return
+    wide = Console(file=StringIO(), width=_WIDTH_OF_FILES, color_system=None, highlight=False)
+    with wide.capture() as captured:
+        wide.print(StatusTable(status, is_wrapped=False))
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
 
 
 def _rows(layout: Layout) -> RenderableType:

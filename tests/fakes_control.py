@@ -1,0 +1,165 @@
+"""A master without bots behind it, for tests of the control API and of the commands that talk to it.
+
+``python -m tests.fakes_control STATE_DIR`` serves one as a process of its own until it is asked to stop.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from brama.errors import BramaError
+from brama.ids import BotId, UpdateId
+from supervisor.control.ports import CommandResult, Health, Verb
+from supervisor.control.server import ControlServer
+from supervisor.control.status import MasterState, MasterStatus, Status, Totals, WorkerStatus
+from supervisor.updates.model import DeadLetter, Reason
+
+
+def worker(bot_id: str, **changes: object) -> WorkerStatus:
+    """Return a running bot's status with ``changes``."""
+    plain = WorkerStatus(
+        bot_id=bot_id,
+        state="RUNNING",
+        wanted="RUNNING",
+        reason=None,
+        mode="polling",
+        ingress="ok",
+        pid=4711,
+        generation=1,
+        messages=12,
+        errors=0,
+        restarts=0,
+        uptime=65_000,
+        memory_bytes=8_400_000,
+        heartbeat_age_ms=400,
+        in_flight=0,
+        oldest_in_flight_ms=0,
+        inbox=0,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def status(*workers: WorkerStatus, state: MasterState = MasterState.RUNNING) -> Status:
+    """Return a master's status with these bots."""
+    return Status(
+        master=MasterStatus(os.getpid(), "0.1.0", 7_980_000, state, "/srv/bots/config/brama.yaml"),
+        totals=Totals(
+            bots=len(workers),
+            running=sum(each.state == "RUNNING" for each in workers),
+            inbox=sum(each.inbox for each in workers),
+            dead_letters=0,
+            duplicates=3,
+        ),
+        workers=workers,
+    )
+
+
+def letter(letter_id: int, bot_id: str = "shop", **changes: object) -> DeadLetter:
+    """Return a dead letter with ``changes``."""
+    plain = DeadLetter(
+        letter_id=letter_id,
+        bot_id=BotId(bot_id),
+        update_id=UpdateId(900 + letter_id),
+        kind="message",
+        reason=Reason.HANDLER_ERROR,
+        error="ValueError: no such pizza",
+        detail="",
+        traceback="Traceback (most recent call last):\n  handlers.py line 3\nValueError: no such pizza\n",
+        attempts=1,
+        received_utc=1_700_000_000.0,
+        died_utc=1_700_000_001.0,
+        size_bytes=20,
+        raw=b'{"text": "a secret"}',
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+class FakeMaster:
+    """Does at once what it is told, and keeps count."""
+
+    def __init__(self, *workers: WorkerStatus, letters: Sequence[DeadLetter] = ()) -> None:
+        self.workers = {each.bot_id: each for each in workers}
+        self.letters = {each.letter_id: each for each in letters}
+        self.state = MasterState.RUNNING
+        self.healthy = Health(ok=True, state="running")
+        self.refusal: str | None = None
+        self.commands: list[tuple[Verb, tuple[str, ...] | None]] = []
+        self.replayed: list[int] = []
+        self.dropped: list[int] = []
+        self.stop_requested = asyncio.Event()
+        #: Where a bot gets when it is started, and why.
+        self.fate = ("RUNNING", None)
+        self.crash: Exception | None = None
+
+    def status(self) -> Status:
+        if self.crash is not None:
+            raise self.crash
+        return status(*self.workers.values(), state=self.state)
+
+    def health(self) -> Health:
+        return self.healthy
+
+    async def command(self, verb: Verb, bots: Sequence[str] | None) -> list[CommandResult]:
+        if self.refusal is not None:
+            raise BramaError(self.refusal)
+        self.commands.append((verb, None if bots is None else tuple(bots)))
+        results = []
+        for bot in self.workers if bots is None else bots:
+            before = self.workers[bot]
+            state, reason = ("STOPPED", None) if verb is Verb.STOP else self.fate
+            runs = state == "RUNNING"
+            self.workers[bot] = msgspec.structs.replace(
+                before,
+                state=state,
+                reason=reason,
+                wanted="STOPPED" if verb is Verb.STOP else "RUNNING",
+                pid=4800 if runs else None,
+                generation=before.generation + (verb is Verb.RESTART),
+            )
+            results.append(CommandResult(bot, state))
+        return results
+
+    async def dead_letters(self, bot: str | None, limit: int, before: int | None) -> Sequence[DeadLetter]:
+        ids = sorted(self.letters, reverse=True)
+        found = [self.letters[each] for each in ids if before is None or each < before]
+        return [each for each in found if bot in (None, each.bot_id)][:limit]
+
+    async def dead_letter(self, letter_id: int) -> DeadLetter | None:
+        return self.letters.get(letter_id)
+
+    async def replay(self, letter_ids: Sequence[int]) -> int:
+        self.replayed += letter_ids
+        return sum(self.letters.pop(each, None) is not None for each in letter_ids)
+
+    async def drop(self, letter_ids: Sequence[int]) -> int:
+        self.dropped += letter_ids
+        return sum(self.letters.pop(each, None) is not None for each in letter_ids)
+
+    def request_stop(self) -> None:
+        self.state = MasterState.STOPPING
+        self.stop_requested.set()
+
+
+def serve(master: FakeMaster, state_dir: Path, token: str | None = None) -> ControlServer:
+    """Return a server for ``master`` on a free port."""
+    return ControlServer(
+        master, state_dir=state_dir, host="127.0.0.1", port=0, token=token, stop_timeout_s=10.0
+    )
+
+
+async def _main(state_dir: Path) -> None:
+    master = FakeMaster(worker("shop"), worker("support"))
+    server = serve(master, state_dir)
+    await server.start()
+    print("serving", flush=True)
+    await master.stop_requested.wait()
+    await server.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Path(sys.argv[1])))
