@@ -36,7 +36,6 @@ class BotResolver:
 
     project_root: Path
     document: Document
-    withheld: frozenset[str]
     report: Report
     #: Files that hold a secret and can be read by everybody.
     open_files: list[Path] = field(default_factory=list)
@@ -76,7 +75,6 @@ class BotResolver:
             restart=bot.restart,
             allowed_updates=bot.allowed_updates,
             idle_timeout=bot.idle_timeout,
-            withheld=self.withheld,
         )
 
     def _path(self, path: Path | None) -> Path | None:
@@ -84,6 +82,8 @@ class BotResolver:
 
     def _check_id(self, index: int, bot_id: str) -> None:
         where = ("bots", index, "id")
+        if where in self.report.broken:
+            return
         if not _ID.fullmatch(bot_id):
             allowed = "1 to 64 of A-Z a-z 0-9 _ . - and not start with . or -"
             self.report.add(where, f'"{bot_id[:80]}" is no id; it must be {allowed}, as it names a log file')

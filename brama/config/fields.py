@@ -67,12 +67,23 @@ def as_text(value: object) -> str:
     if not text:
         raise refuse("is empty; write a value, or leave the key out")
     if not text.isprintable():
-        raise refuse(f"{json.dumps(value)} holds control characters; write plain text")
+        raise refuse("holds control characters; write plain text")
     return text
 
 
-def _language(parse: Callable[[str], Any], numbers: Callable[[float], Any] | None) -> Callable[..., Any]:
-    """Return a validator for one of the languages of ``values``."""
+def as_secret(value: object) -> SecretStr:
+    """Return text that is never shown, not in errors either."""
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str):
+        raise refuse("is not text to YAML (not shown here); put it in quotes")
+    return SecretStr(as_text(value))
+
+
+def _language(
+    parse: Callable[[str], Any], numbers: Callable[[float], Any] | None, unit: str
+) -> Callable[..., Any]:
+    """Return a validator for one of the languages of ``values``; a file's bare number lacks ``unit``."""
 
     def validate(value: object, info: ValidationInfo) -> Any:
         if isinstance(value, range):
@@ -80,7 +91,7 @@ def _language(parse: Callable[[str], Any], numbers: Callable[[float], Any] | Non
         if isinstance(value, int | float) and not isinstance(value, bool):
             if info.context is None and numbers is not None:
                 return numbers(value)
-            value = json.dumps(value)
+            raise refuse(f"{describe(value)} has no unit; write {value}{unit}")
         try:
             return parse(as_text(value))
         except ValueError as error:
@@ -149,6 +160,16 @@ def as_choice(*allowed: str) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def as_arguments(value: object) -> tuple[str, ...]:
+    """Return the arguments of a process, each as it was written."""
+    if not isinstance(value, list | tuple):
+        raise refuse(f"must be a list such as [--verbose, shop], not {describe(value)}")
+    for text in value:
+        if not isinstance(text, str) or "\0" in text:
+            raise refuse(f"{describe(text)} cannot be an argument; write text, in quotes where needed")
+    return tuple(value)
+
+
 def as_ages(value: object) -> dict[str, object]:
     """Return ages for kinds of updates, with DEFAULT_AGES_S for those not named; ``none`` becomes None."""
     if not isinstance(value, dict):
@@ -158,7 +179,8 @@ def as_ages(value: object) -> dict[str, object]:
             close = difflib.get_close_matches(str(kind), UPDATE_KINDS, n=1, cutoff=0.3)
             hint = f"did you mean {close[0]}?" if close else "write for example callback_query"
             raise refuse(f'"{kind}" is no kind of update; {hint}')
-    return {**DEFAULT_AGES_S, **{kind: None if age == "none" else age for kind, age in value.items()}}
+    written = {kind: None if age == "none" else age for kind, age in value.items()}
+    return {kind: age and f"{age:g}s" for kind, age in DEFAULT_AGES_S.items()} | written
 
 
 def as_variables(value: object) -> dict[str, str]:
@@ -198,8 +220,8 @@ def _after(check: Callable[[Any], Any], parse: Callable[..., Any]) -> BeforeVali
     return BeforeValidator(lambda value, info: check(parse(value, info)))
 
 
-_duration = _language(values.parse_duration, float)
-_size = _language(values.parse_size, int)
+_duration = _language(values.parse_duration, float, "s")
+_size = _language(values.parse_size, int, "MB")
 _DURATION_SCHEMA = _text_schema(r"([0-9]+(\.[0-9]+)? ?(ms|s|m|h|d) ?)+", "duration")
 _SIZE_SCHEMA = _text_schema(r"[0-9]+(\.[0-9]+)? ?([KMGkmg]?i?[Bb]|[KMGkmg])", "size")
 
@@ -207,18 +229,42 @@ _SIZE_SCHEMA = _text_schema(r"[0-9]+(\.[0-9]+)? ?([KMGkmg]?i?[Bb]|[KMGkmg])", "s
 Duration = Annotated[float, _after(_positive, _duration), _DURATION_SCHEMA]
 #: Seconds, 0 allowed; written ``45s``.
 DurationOrZero = Annotated[float, BeforeValidator(_duration), _DURATION_SCHEMA]
+#: Seconds for each kind of update, None: never; written ``{callback_query: 150s, message: none}``.
+Ages = Annotated[
+    dict[str, Duration | None],
+    BeforeValidator(as_ages),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"enum": list(UPDATE_KINDS)},
+            "additionalProperties": {"anyOf": [{"const": "none"}, _DURATION_SCHEMA.json_schema]},
+        }
+    ),
+]
+#: Values are text as written, numbers and booleans included.
+VariableValues = Annotated[
+    dict[str, str],
+    BeforeValidator(as_variables),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
+]
+#: Arguments of a process, as written.
+Arguments = Annotated[
+    tuple[str, ...],
+    BeforeValidator(as_arguments),
+    WithJsonSchema({"type": "array", "items": {"type": ["string", "number", "boolean"]}}),
+]
 #: Bytes, more than 0; written ``150MB``.
 Size = Annotated[int, _after(_positive, _size), _SIZE_SCHEMA]
 #: 0 to 1; written ``5%``.
 Share = Annotated[
     float,
-    BeforeValidator(_language(values.parse_share, float)),
+    BeforeValidator(_language(values.parse_share, float, "%")),
     _text_schema(r"[0-9]+(\.[0-9]+)? ?%", "share"),
 ]
 #: Both ends included; written ``20000-29999``.
 UidRange = Annotated[
     range,
-    BeforeValidator(_language(values.parse_uids, None)),
+    BeforeValidator(_language(values.parse_uids, None, "-29999")),
     PlainSerializer(lambda uids: f"{uids[0]}-{uids[-1]}"),
     _text_schema(r"[0-9]+ ?- ?[0-9]+", "uids"),
 ]
@@ -236,10 +282,16 @@ Flag = Annotated[
 #: Never shown: not by repr, not in errors.
 Secret = Annotated[
     SecretStr,
-    BeforeValidator(lambda value: value if isinstance(value, SecretStr) else SecretStr(as_text(value))),
+    BeforeValidator(as_secret),
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]
 Text = Annotated[str, BeforeValidator(as_text), WithJsonSchema({"type": "string", "minLength": 1})]
+#: An http address without the slash at its end.
+Address = Annotated[
+    str,
+    BeforeValidator(lambda value: as_text(value).rstrip("/")),
+    WithJsonSchema({"type": "string", "pattern": f"^https?://|{VARIABLE_PATTERN}"}),
+]
 FilePath = Annotated[
     Path, BeforeValidator(lambda value: Path(as_text(value))), WithJsonSchema({"type": "string"})
 ]

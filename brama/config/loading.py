@@ -14,7 +14,7 @@ from brama.config.dotenv import read_dotenv
 from brama.config.fields import describe
 from brama.config.finding import find_config, project_root_of
 from brama.config.models import BotSection, Document
-from brama.config.overlay import is_withheld, lay_over
+from brama.config.overlay import lay_over
 from brama.config.report import Report
 from brama.config.settings import BotSettings, Settings
 from brama.config.substitution import Variables
@@ -46,13 +46,12 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     variables = Variables(merged, f"the environment or in {_display_name(dotenv_path)}")
     builder = TreeBuilder(report, variables)
     tree = builder.build(text)
-    report.variables = lay_over(tree, merged)
+    lay_over(tree, merged, report)
 
     raw_bots = _take_bots(tree, report)
     document = validate(Document, tree, report) or Document()
     root = project_root_of(config_path)
-    withheld = variables.used | {variable for variable in environ if is_withheld(variable)}
-    resolver = BotResolver(root, document, frozenset(withheld), report)
+    resolver = BotResolver(root, document, report)
     bots = _resolve_bots(raw_bots, resolver, report)
     report.extend(find_faults(document, root, len(raw_bots), effective_uid()))
     report.raise_if_any()
@@ -61,7 +60,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     changed = {
         "state_dir": absolute(document.state_dir, root),
         "logs_dir": absolute(document.logs_dir, root),
-        "bots": tuple(bots),
+        "bots": _withhold(bots, variables, environ),
         "notices": tuple(_notices(builder, config_path, config_is_open, dotenv_path, dotenv, resolver)),
     }
     return Settings(config_path=config_path, project_root=root, **sections | changed)
@@ -85,10 +84,23 @@ def _resolve_bots(raw_bots: list[Any], resolver: BotResolver, report: Report) ->
         if not isinstance(raw, dict):
             report.add(where, f"must be a mapping that starts with id:, not {describe(raw)}")
             continue
+        if raw.get("id") is None:
+            report.add_broken((*where, "id"), "is missing; write id: NAME")
+            raw["id"] = "unnamed"
         section = validate(BotSection, raw, report, where)
         if section is not None:
             bots.append(resolver.resolve(index, section))
     return bots
+
+
+def _withhold(
+    bots: list[BotSettings], variables: Variables, environ: Mapping[str, str]
+) -> tuple[BotSettings, ...]:
+    """Return ``bots`` with the names of the variables that hold what is not theirs, in one set for all."""
+    tokens = {bot.token.get_secret_value() for bot in bots} - {""}
+    held = {name for name, text in environ.items() if text.strip() in tokens}
+    withheld = variables.used | held
+    return tuple(bot.model_copy(update={"withheld": withheld}) for bot in bots)
 
 
 def _notices(

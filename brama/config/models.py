@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from brama.config.fields import (
     DEFAULT_AGES_S,
+    Address,
+    Ages,
+    Arguments,
     Count,
     Duration,
     DurationOrZero,
@@ -23,10 +26,9 @@ from brama.config.fields import (
     Text,
     UidRange,
     VariableName,
-    as_ages,
+    VariableValues,
     as_choice,
     as_items,
-    as_variables,
 )
 
 Mode = Annotated[Literal["polling", "webhook"], as_choice("polling", "webhook")]
@@ -57,7 +59,7 @@ class Section(BaseModel):
 class TelegramSection(Section):
     """Where the Bot API is."""
 
-    base_url: Text = "https://api.telegram.org"
+    base_url: Address = "https://api.telegram.org"
     """Address of the Bot API server, without /bot and token."""
 
 
@@ -120,7 +122,7 @@ class DeliverySection(Section):
     """Most bytes of updates that wait for one bot; then its intake pauses."""
     retry_handlers: Flag = False
     """Retry any exception of a handler, at the risk of doing things twice."""
-    max_update_age: Annotated[dict[str, Duration | None], BeforeValidator(as_ages)] = dict(DEFAULT_AGES_S)
+    max_update_age: Ages = dict(DEFAULT_AGES_S)
     """Age after which an update of a kind expires; none: never. Other kinds keep their default."""
 
 
@@ -233,11 +235,11 @@ class BotSection(Section):
     """An unmodified python-telegram-bot script."""
     app: EntryPoint | None = None
     """package.module:function that returns or takes an Application, in place of script."""
-    args: Annotated[tuple[str, ...], BeforeValidator(as_items)] = ()
+    args: Arguments = ()
     """Arguments of the script, as written."""
     cwd: FilePath | None = None
     """Working directory; without it the script's folder, for app the project root."""
-    env: Annotated[dict[str, str], BeforeValidator(as_variables)] = {}
+    env: VariableValues = {}
     """The bot's own environment variables, as written."""
     env_file: FilePath | None = None
     """A file of NAME=value lines; env wins over it."""

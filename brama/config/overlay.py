@@ -7,7 +7,7 @@ their key too. A variable that is empty counts as not set. Bots are configured i
 from collections.abc import Mapping
 from typing import Any
 
-from brama.config.report import Location
+from brama.config.report import Location, Report
 
 _PREFIX = "BRAMA_"
 
@@ -36,12 +36,8 @@ def is_withheld(name: str) -> bool:
     return name in WITHHELD or name.startswith(_PREFIX)
 
 
-def lay_over(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[Location, str]:
-    """Put the settings of ``environ`` into ``tree``.
-
-    Returns:
-        The location of each key that was set, with its variable's name.
-    """
+def lay_over(tree: dict[str, Any], environ: Mapping[str, str], report: Report) -> None:
+    """Put the settings of ``environ`` into ``tree``; ``report`` learns which variable set which key."""
     origins: dict[Location, str] = {}
     for name, location in OWN_NAMES.items():
         if text := environ.get(name, ""):
@@ -49,10 +45,12 @@ def lay_over(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[Location,
             origins[location] = name
     for name in sorted(environ):
         general = _location_of(name)
-        if general and environ[name]:
+        if general and general[0] == "bots":
+            report.add_elsewhere("environment", f"{name}: bots are configured in the file alone")
+        elif general and environ[name]:
             _put(tree, general, environ[name])
             origins[general] = name
-    return origins
+    report.variables = origins
 
 
 def _location_of(name: str) -> Location | None:

@@ -16,14 +16,14 @@ Location = tuple[str | int, ...]
 #: Anything shaped like a bot token that an operator put where it does not belong.
 _TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]{20,}")
 #: Keys whose values are never shown, whatever is wrong with them.
-_SECRET_KEYS = frozenset({"token", "secret", "url"})
+SECRET_KEYS = frozenset({"token", "secret", "url"})
 
 
 def is_secret(location: Location) -> bool:
     """Return whether the value at ``location`` must not be shown."""
     if len(location) > 2 and location[0] == "bots" and location[2] in {"env", "settings"}:
         return True
-    return bool(location) and location[-1] in _SECRET_KEYS
+    return bool(location) and location[-1] in SECRET_KEYS
 
 
 def spell(location: Location) -> str:
@@ -51,8 +51,9 @@ class Report:
         """Note that the setting at ``location`` is wrong: ``text`` says how, and the way out."""
         if any(location[:depth] in self.broken for depth in range(1, len(location) + 1)):
             return
-        if variable := self.variables.get(location):
-            self._note(0, f"environment: {variable}: {text}")
+        if variable := self._variable_of(location):
+            inside = "" if location in self.variables else f"{spell(location)} "
+            self._note(0, f"environment: {variable}: {inside}{text}")
             return
         line = self._line_of(location)
         place = f"{self.name}:{line}" if line else self.name
@@ -92,6 +93,15 @@ class Report:
 
     def _note(self, line: int, text: str) -> None:
         self._problems[line, _TOKEN.sub("<token>", text.replace("\n", " "))] = None
+
+    def _variable_of(self, location: Location) -> str | None:
+        """Return the variable that set the key, or made its section where the file has none."""
+        if variable := self.variables.get(location):
+            return variable
+        if location and location not in self.lines:
+            depth = len(location)
+            return next((name for key, name in self.variables.items() if key[:depth] == location), None)
+        return None
 
     def _line_of(self, location: Location) -> int:
         """Return the line of the nearest key that is written in the file, 0 if there is none."""

@@ -56,7 +56,7 @@ def _explain(problem: ErrorDetails, model: type[BaseModel]) -> str:
             return "is missing"
         case "extra_forbidden":
             known = sorted(_keys_at(model, location[:-1]))
-            return f"{location[-1]} is no key of this version" + nearest(str(location[-1]), known)
+            return "is not known" + nearest(str(location[-1]), known)
         case "model_type" | "dict_type" | "model_attributes_type":
             return f"must be a mapping (key: value), not {describe(problem['input'])}"
         case "list_type" | "tuple_type":

@@ -77,7 +77,9 @@ def format_duration(seconds: float) -> str:
             return f"{seconds / scale:.0f}{unit}"
     if seconds == 0:
         return "0s"
-    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+    if seconds < 1:
+        return f"{round(seconds * 1000, 3):g}ms"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def format_size(size_bytes: int) -> str:
@@ -90,7 +92,10 @@ def format_size(size_bytes: int) -> str:
 
 def _repair_duration(text: str) -> str:
     """Return what was probably meant, else examples."""
-    plain = text.translate(_LOOKALIKES).replace(" ", "").lower()
+    bare = text.replace(" ", "")
+    number = re.match(r"(?=.*[0-9])[0-9OolI.,]*", bare)
+    digits = number[0] if number else ""
+    plain = digits.translate(_LOOKALIKES) + bare[len(digits) :].lower()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", plain):
         return f"{plain}s"
     words = {"sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m"}

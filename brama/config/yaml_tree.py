@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from brama.config.report import Location, Report, is_secret, spell
+from brama.config.report import SECRET_KEYS, Location, Report, is_secret, spell
 from brama.config.substitution import MissingVariableError, Variables
 from brama.errors import ConfigError
 
@@ -28,6 +28,10 @@ _TAG = "tag:yaml.org,2002:"
 _MAX_VALUES = 1_000_000
 #: More levels than any setting needs.
 _MAX_DEPTH = 50
+#: Levels on which the C parser may overflow its stack.
+_MAX_BRACKETS = 1000
+_BRACKET = re.compile(r"[\[\]{}]")
+_BOTTOMLESS_LIST = re.compile(r"(?:[-?]\s+){1000}")
 
 
 class _UnreadableError(Exception):
@@ -44,6 +48,7 @@ class TreeBuilder:
     #: Locations of secrets that stand in the file itself and not in a variable.
     literal_secrets: list[Location] = field(default_factory=list)
     _values: int = 0
+    _merge_depth: int = 0
     _disabled: set[int | str] = field(default_factory=set)
 
     def build(self, text: str) -> dict[str, Any]:
@@ -52,6 +57,8 @@ class TreeBuilder:
         Raises:
             ConfigError: the text is no YAML, or no mapping.
         """
+        if _is_bottomless(text):
+            raise ConfigError(f"{self.report.name}: is nested too deeply")
         try:
             root = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
@@ -76,7 +83,7 @@ class TreeBuilder:
     def _value(self, node: yaml.Node, location: Location) -> Any:
         self._values += 1
         if len(location) > _MAX_DEPTH or self._values > _MAX_VALUES:
-            self._refuse(node, location, "is nested too deeply or refers to itself")
+            raise self._refused(node, location, "is nested too deeply or refers to itself")
         match node:
             case yaml.MappingNode():
                 return self._mapping(node, location)
@@ -84,11 +91,11 @@ class TreeBuilder:
                 return self._sequence(node, location)
             case yaml.ScalarNode():
                 return self._scalar(node, location)
-        return self._refuse(node, location, f"the tag {node.tag} is not known here; remove it")
+        raise self._refused(node, location, f"the tag {node.tag} is not known here; remove it")
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         if node.tag != _TAG + "map":
-            self._refuse(node, location, f"the tag {node.tag} is not known here; remove it")
+            raise self._refused(node, location, f"the tag {node.tag} is not known here; remove it")
         mapping: dict[str, Any] = {}
         first_seen: dict[str, int] = {}
         merged: list[yaml.Node] = []
@@ -139,13 +146,15 @@ class TreeBuilder:
     ) -> None:
         """Take from ``base`` (a ``<<`` key) what ``mapping`` does not say itself."""
         if not isinstance(base, yaml.MappingNode):
-            self._refuse(base, location, "<< takes a mapping")
-            return
-        self._values += 1
-        if self._values > _MAX_VALUES:
-            self._refuse(base, location, "refers to itself")
+            raise self._refused(base, location, "<< takes a mapping")
+        if self._merge_depth > _MAX_DEPTH:
+            raise self._refused(base, location, "<< refers to itself")
         rest = [(key, value) for key, value in base.value if getattr(key, "value", None) not in own]
-        part = self._mapping(yaml.MappingNode(_TAG + "map", rest, base.start_mark), location)
+        self._merge_depth += 1
+        try:
+            part = self._mapping(yaml.MappingNode(_TAG + "map", rest, base.start_mark), location)
+        finally:
+            self._merge_depth -= 1
         for key, value in part.items():
             mapping.setdefault(key, value)
             own.setdefault(key, base.start_mark.line + 1)
@@ -181,10 +190,10 @@ class TreeBuilder:
             except MissingVariableError as error:
                 if self._is_disabled(location):
                     raise _UnreadableError from None
-                return self._refuse(node, location, str(error))
+                raise self._refused(node, location, str(error)) from None
             except ValueError as error:
-                return self._refuse(node, location, str(error))
-        if text and is_secret(location):
+                raise self._refused(node, location, str(error)) from None
+        if text and location and location[-1] in SECRET_KEYS:
             self.literal_secrets.append(location)
         is_quoted = bool(node.style)  # plain is None to the Python parser, empty to the C one
         if is_quoted or (_is_verbatim(location) and node.tag != _TAG + "null"):
@@ -205,16 +214,27 @@ class TreeBuilder:
         shown = "this value" if is_secret(location) else text
         if node.tag == _TAG + "bool":
             meant = "true" if text.lower() in {"yes", "on"} else "false"
-            return self._refuse(
+            raise self._refused(
                 node, location, f'{text} is not plain; write {meant}, or "{text}" if text is meant'
             )
         hint = "put it in quotes" if shown is not text else f'write "{text}" in quotes'
-        return self._refuse(node, location, f"{shown} without quotes is read in different ways; {hint}")
+        raise self._refused(node, location, f"{shown} without quotes is read in different ways; {hint}")
 
-    def _refuse(self, node: yaml.Node, location: Location, text: str) -> Any:
+    def _refused(self, node: yaml.Node, location: Location, text: str) -> _UnreadableError:
+        """Report ``text`` about a value and return what to raise, so that its key is left out."""
         self.lines.setdefault(location, node.start_mark.line + 1)
         self.report.add_broken(location, text)
-        raise _UnreadableError
+        return _UnreadableError()
+
+
+def _is_bottomless(text: str) -> bool:
+    """Return whether ``text`` nests so deeply that a recursive parser of it crashes the process."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > _MAX_BRACKETS:
+            return True
+    return _BOTTOMLESS_LIST.search(text) is not None
 
 
 def _is_verbatim(location: Location) -> bool:
