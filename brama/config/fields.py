@@ -1,20 +1,25 @@
-"""The types of single settings, with what each accepts and what it says to anything else.
+"""The types of single settings, each with its place in the JSON schema."""
 
-A value comes from YAML (already a str, int, float, bool, list or dict), as text from the environment, or from
-Python code. Only code, which validates without a context, may give a duration or size as a plain number.
-"""
-
-import difflib
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, PlainSerializer, SecretStr, WithJsonSchema
 
 from brama.config import values
+from brama.config.readers import (
+    as_ages,
+    as_arguments,
+    as_flag,
+    as_secret,
+    as_text,
+    as_variables,
+    in_language,
+    matching,
+    positive,
+    whole_number,
+)
 from brama.update_kinds import UPDATE_KINDS
 
 #: A string that is or holds a variable of the environment; every setting may be one.
@@ -22,187 +27,6 @@ VARIABLE_PATTERN = r"\$\{[^}]+\}"
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: Telegram answers no callback after 150 s and no inline query after 30 s.
-DEFAULT_AGES_S: dict[str, float | None] = {"callback_query": 150.0, "inline_query": 30.0}
-_FLAGS = {
-    "true": True,
-    "false": False,
-    "yes": True,
-    "no": False,
-    "on": True,
-    "off": False,
-    "1": True,
-    "0": False,
-}
-
-
-def refuse(text: str) -> PydanticCustomError:
-    """Return the error that ends validation of one setting with ``text`` said about it."""
-    return PydanticCustomError("brama", "{text}", {"text": text})
-
-
-def describe(value: object) -> str:
-    """Return ``value`` as an operator would recognise it in a file, cut to 60 characters."""
-    match value:
-        case dict():
-            return "a mapping"
-        case list() | tuple():
-            return "a list"
-        case str():
-            return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}..."'
-        case _:
-            return json.dumps(value, default=str)
-
-
-def as_text(value: object) -> str:
-    """Return non-empty text without control characters; surrounding blanks do not count."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, bool | int | float):
-        kind = "true or false" if isinstance(value, bool) else "a number"
-        raise refuse(f'{describe(value)} is {kind} to YAML; write it in quotes: "{json.dumps(value)}"')
-    if not isinstance(value, str):
-        raise refuse(f"must be text, not {describe(value)}")
-    text = value.strip()
-    if not text:
-        raise refuse("is empty; write a value, or leave the key out")
-    if not text.isprintable():
-        raise refuse("holds control characters; write plain text")
-    return text
-
-
-def as_secret(value: object) -> SecretStr:
-    """Return text that is never shown, not in errors either."""
-    if isinstance(value, SecretStr):
-        return value
-    if not isinstance(value, str):
-        raise refuse("is not text to YAML (not shown here); put it in quotes")
-    return SecretStr(as_text(value))
-
-
-def _language(
-    parse: Callable[[str], Any], numbers: Callable[[float], Any] | None, unit: str
-) -> Callable[..., Any]:
-    """Return a validator for one of the languages of ``values``; a file's bare number lacks ``unit``."""
-
-    def validate(value: object, info: ValidationInfo) -> Any:
-        if isinstance(value, range):
-            return value
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            if info.context is None and numbers is not None:
-                return numbers(value)
-            raise refuse(f"{describe(value)} has no unit; write {value}{unit}")
-        try:
-            return parse(as_text(value))
-        except ValueError as error:
-            raise refuse(str(error)) from None
-
-    return validate
-
-
-def _positive(value: float) -> float:
-    if value <= 0:
-        raise refuse("must be more than 0")
-    return value
-
-
-def _whole(lowest: int, highest: int) -> Callable[[object], int]:
-    """Return a validator for whole numbers of ``lowest`` to ``highest``, both included."""
-
-    def validate(value: object) -> int:
-        if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise refuse(f"{describe(value)} is not a whole number; write one of {lowest} to {highest}")
-        if not lowest <= value <= highest:
-            raise refuse(f"{value} is out of range; write {lowest} to {highest}")
-        return value
-
-    return validate
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, str) and value.strip().lower() in _FLAGS:
-        return _FLAGS[value.strip().lower()]
-    if not isinstance(value, bool):
-        raise refuse(f"{describe(value)} is neither true nor false")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], meaning: str) -> Callable[[object], str]:
-    def validate(value: object) -> str:
-        text = as_text(value)
-        if not pattern.fullmatch(text):
-            raise refuse(f"{describe(text)} is not {meaning}")
-        return text
-
-    return validate
-
-
-def as_items(value: object) -> object:
-    """Split text at commas, so that a list can come from the environment; anything but a list is refused."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, list | tuple):
-        raise refuse(f"must be a list, not {describe(value)}")
-    return value
-
-
-def as_choice(*allowed: str) -> BeforeValidator:
-    """Return a validator for one of ``allowed``; upper case counts as lower."""
-
-    def validate(value: object) -> str:
-        text = as_text(value).lower()
-        if text not in allowed:
-            raise refuse(f"{describe(value)} is not known; write {' or '.join(allowed)}")
-        return text
-
-    return BeforeValidator(validate)
-
-
-def as_arguments(value: object) -> tuple[str, ...]:
-    """Return the arguments of a process, each as it was written."""
-    if not isinstance(value, list | tuple):
-        raise refuse(f"must be a list such as [--verbose, shop], not {describe(value)}")
-    for text in value:
-        if not isinstance(text, str) or "\0" in text:
-            raise refuse(f"{describe(text)} cannot be an argument; write text, in quotes where needed")
-    return tuple(value)
-
-
-def as_ages(value: object) -> dict[str, object]:
-    """Return ages for kinds of updates, with DEFAULT_AGES_S for those not named; ``none`` becomes None."""
-    if not isinstance(value, dict):
-        raise refuse(f"must be a mapping of kinds and ages, not {describe(value)}")
-    for kind in value:
-        if kind not in UPDATE_KINDS:
-            close = difflib.get_close_matches(str(kind), UPDATE_KINDS, n=1, cutoff=0.3)
-            hint = f"did you mean {close[0]}?" if close else "write for example callback_query"
-            raise refuse(f'"{kind}" is no kind of update; {hint}')
-    written = {kind: None if age == "none" else age for kind, age in value.items()}
-    return {kind: age and f"{age:g}s" for kind, age in DEFAULT_AGES_S.items()} | written
-
-
-def as_variables(value: object) -> dict[str, str]:
-    """Return a mapping of variable names to text as it was written.
-
-    Numbers and booleans, which only code passes, become their JSON text.
-    """
-    if not isinstance(value, dict):
-        raise refuse(f"must be a mapping of NAME: value, not {describe(value)}")
-    variables = {}
-    for name, text in value.items():
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise refuse(f"{describe(name)} cannot be the name of a variable")
-        if text is None:
-            raise refuse(f'{name} has no value; write {name}: ""')
-        if isinstance(text, dict | list):
-            raise refuse(f"{name} must be text, not {describe(text)}")
-        text = text if isinstance(text, str) else json.dumps(text)
-        if "\0" in text:
-            raise refuse(f"the value of {name} holds a NUL character")
-        variables[name] = text
-    return variables
 
 
 def _text_schema(pattern: str, kind: str) -> WithJsonSchema:
@@ -220,13 +44,13 @@ def _after(check: Callable[[Any], Any], parse: Callable[..., Any]) -> BeforeVali
     return BeforeValidator(lambda value, info: check(parse(value, info)))
 
 
-_duration = _language(values.parse_duration, float, "s")
-_size = _language(values.parse_size, int, "MB")
+_duration = in_language(values.parse_duration, float, "s")
+_size = in_language(values.parse_size, int, "MB")
 _DURATION_SCHEMA = _text_schema(r"([0-9]+(\.[0-9]+)? ?(ms|s|m|h|d) ?)+", "duration")
 _SIZE_SCHEMA = _text_schema(r"[0-9]+(\.[0-9]+)? ?([KMGkmg]?i?[Bb]|[KMGkmg])", "size")
 
 #: Seconds, more than 0; written ``45s``.
-Duration = Annotated[float, _after(_positive, _duration), _DURATION_SCHEMA]
+Duration = Annotated[float, _after(positive, _duration), _DURATION_SCHEMA]
 #: Seconds, 0 allowed; written ``45s``.
 DurationOrZero = Annotated[float, BeforeValidator(_duration), _DURATION_SCHEMA]
 #: Seconds for each kind of update, None: never; written ``{callback_query: 150s, message: none}``.
@@ -254,29 +78,29 @@ Arguments = Annotated[
     WithJsonSchema({"type": "array", "items": {"type": ["string", "number", "boolean"]}}),
 ]
 #: Bytes, more than 0; written ``150MB``.
-Size = Annotated[int, _after(_positive, _size), _SIZE_SCHEMA]
+Size = Annotated[int, _after(positive, _size), _SIZE_SCHEMA]
 #: 0 to 1; written ``5%``.
 Share = Annotated[
     float,
-    BeforeValidator(_language(values.parse_share, float, "%")),
+    BeforeValidator(in_language(values.parse_share, float, "%")),
     _text_schema(r"[0-9]+(\.[0-9]+)? ?%", "share"),
 ]
 #: Both ends included; written ``20000-29999``.
 UidRange = Annotated[
     range,
-    BeforeValidator(_language(values.parse_uids, None, "-29999")),
+    BeforeValidator(in_language(values.parse_uids, None, "-29999")),
     PlainSerializer(lambda uids: f"{uids[0]}-{uids[-1]}"),
     _text_schema(r"[0-9]+ ?- ?[0-9]+", "uids"),
 ]
 #: Whole number of at least 1.
-Count = Annotated[int, BeforeValidator(_whole(1, 10**9)), _whole_schema(1, 10**9)]
+Count = Annotated[int, BeforeValidator(whole_number(1, 10**9)), _whole_schema(1, 10**9)]
 #: Whole number of at least 0.
-CountOrZero = Annotated[int, BeforeValidator(_whole(0, 10**9)), _whole_schema(0, 10**9)]
+CountOrZero = Annotated[int, BeforeValidator(whole_number(0, 10**9)), _whole_schema(0, 10**9)]
 #: TCP port; 0 lets the kernel choose one.
-Port = Annotated[int, BeforeValidator(_whole(0, 65535)), _whole_schema(0, 65535)]
+Port = Annotated[int, BeforeValidator(whole_number(0, 65535)), _whole_schema(0, 65535)]
 Flag = Annotated[
     bool,
-    BeforeValidator(_flag),
+    BeforeValidator(as_flag),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": VARIABLE_PATTERN}]}),
 ]
 #: Never shown: not by repr, not in errors.
@@ -298,18 +122,18 @@ FilePath = Annotated[
 #: ``package.module``
 ModuleName = Annotated[
     str,
-    BeforeValidator(_matching(_MODULE, "the name of a module; write it like package.module")),
+    BeforeValidator(matching(_MODULE, "the name of a module; write it like package.module")),
     WithJsonSchema({"type": "string", "pattern": f"^(?:{_MODULE.pattern})$"}),
 ]
 #: ``package.module:function``
 EntryPoint = Annotated[
     str,
-    BeforeValidator(_matching(_ENTRY, "an entry point; write it like package.module:function")),
+    BeforeValidator(matching(_ENTRY, "an entry point; write it like package.module:function")),
     _text_schema(_ENTRY.pattern, "entry"),
 ]
 #: The name of an environment variable.
 VariableName = Annotated[
     str,
-    BeforeValidator(_matching(_VARIABLE_NAME, "the name of a variable; write it like BOT_TOKEN")),
+    BeforeValidator(matching(_VARIABLE_NAME, "the name of a variable; write it like BOT_TOKEN")),
     _text_schema(_VARIABLE_NAME.pattern, "variable"),
 ]

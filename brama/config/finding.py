@@ -1,5 +1,6 @@
 """Finds the configuration file."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ NAMES = ("config/brama.yaml", "brama.yaml")
 
 
 def find_config(option: Path | str | None, environ: Mapping[str, str], cwd: Path) -> Path:
-    """Return the absolute path of the configuration.
+    """Return the absolute path of the configuration; a link is kept, so that paths start where it stands.
 
     Args:
         option: what ``--config`` says; it wins.
@@ -23,16 +24,16 @@ def find_config(option: Path | str | None, environ: Mapping[str, str], cwd: Path
     named = [("--config", option), ("BRAMA_CONFIG", environ.get("BRAMA_CONFIG"))]
     for origin, name in named:
         if name:
-            path = (cwd / Path(name).expanduser()).resolve()
+            path = Path(os.path.abspath(cwd / Path(name).expanduser()))
             if not path.is_file():
                 kind = "is a folder" if path.is_dir() else "does not exist"
                 raise ConfigError(f"{origin}: {name} {kind}; name a YAML file such as config/brama.yaml")
             return path
-    cwd = cwd.absolute()
+    cwd = Path(os.path.abspath(cwd))
     for folder in (cwd, *cwd.parents):
         for name in NAMES:
             if (folder / name).is_file():
-                return (folder / name).resolve()
+                return folder / name
     raise ConfigError(
         f"no configuration: no {' or '.join(NAMES)} in {cwd} or any folder above; "
         "use --config FILE, or set BRAMA_CONFIG"

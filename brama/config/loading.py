@@ -11,10 +11,10 @@ from typing import Any
 from brama.config.bots import BotResolver, absolute, is_open_to_all
 from brama.config.consistency import effective_uid, find_faults
 from brama.config.dotenv import read_dotenv
-from brama.config.fields import describe
 from brama.config.finding import find_config, project_root_of
 from brama.config.models import BotSection, Document
 from brama.config.overlay import lay_over
+from brama.config.readers import describe
 from brama.config.report import Report
 from brama.config.settings import BotSettings, Settings
 from brama.config.substitution import Variables
@@ -36,7 +36,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: something is wrong; the text has one line for each problem, without any secret.
     """
-    config_path = (path or find_config(None, environ, Path.cwd())).absolute()
+    config_path = Path(os.path.abspath(path or find_config(None, environ, Path.cwd())))
     name = _display_name(config_path)
     text, config_is_open = _read(config_path, name)
     report = Report(name)

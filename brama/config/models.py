@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from brama.config.fields import (
-    DEFAULT_AGES_S,
     Address,
     Ages,
     Arguments,
@@ -27,9 +26,8 @@ from brama.config.fields import (
     UidRange,
     VariableName,
     VariableValues,
-    as_choice,
-    as_items,
 )
+from brama.config.readers import DEFAULT_AGES_S, as_choice, as_items
 
 Mode = Annotated[Literal["polling", "webhook"], as_choice("polling", "webhook")]
 Durability = Annotated[Literal["full", "normal"], as_choice("full", "normal")]

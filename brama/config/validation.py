@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from brama.config.fields import describe
+from brama.config.readers import describe
 from brama.config.report import Location, Report
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -11,7 +11,7 @@ from brama.errors import ConfigError
 def write(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("bots: []")
-    return path.resolve()
+    return path
 
 
 def test_the_option_wins_over_the_variable_over_the_folders(tmp_path: Path):
@@ -49,3 +49,13 @@ def test_what_was_tried_is_said(tmp_path: Path):
 def test_project_roots():
     assert project_root_of(Path("/a/config/brama.yaml")) == Path("/a")
     assert project_root_of(Path("/a/etc/brama.yaml")) == Path("/a/etc")
+
+
+def test_a_link_is_kept(tmp_path: Path):
+    """As Kubernetes mounts files: the project root is where the link stands."""
+    target = write(tmp_path / "..data/brama.yaml")
+    link = tmp_path / "config/brama.yaml"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    assert find_config(None, {}, tmp_path) == link
+    assert find_config("config/../config/brama.yaml", {}, tmp_path) == link
