@@ -9,6 +9,7 @@ Runs in: command line.
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -55,7 +56,7 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and end the process with the exit code of DESIGN §7."""
-    code = _run()
+    code = run()
     with contextlib.suppress(OSError):  # whoever read our output has gone, and wants no more of it
         sys.stdout.flush()
         sys.exit(code)
@@ -64,9 +65,10 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _run() -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line, ``sys.argv`` by default; return its exit code."""
     try:
-        result = app(prog_name=NAME, standalone_mode=False)
+        result = app(arguments, prog_name=NAME, standalone_mode=False)
         return int(result or 0)
     except BramaError as error:
         return say_failure(error)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import uvloop
 
 from brama.errors import BramaError
 from brama.ids import BotId, UpdateId
@@ -162,4 +163,5 @@ async def _main(state_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1])))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the real one
+        runner.run(_main(Path(sys.argv[1])))

@@ -74,12 +74,17 @@ class ControlServer:
         Raises:
             BramaError: an address is not to be had, in one line.
         """
-        self._tcp = bind_tcp(self._host, self._port, self._token)
-        self._closing.callback(self._tcp.close)
         path = socket_path(self._state_dir)
-        self._unix = bind_unix(path, self._state_dir)
+        tcp = bind_tcp(self._host, self._port, self._token)
+        try:
+            unix = bind_unix(path, self._state_dir)
+        except BaseException:
+            tcp.close()
+            raise
+        self._tcp, self._unix = tcp, unix
+        self._closing.callback(tcp.close)
         self._closing.callback(_unlink_own, path, os.stat(path).st_ino)
-        self._closing.callback(self._unix.close)
+        self._closing.callback(unix.close)
 
     async def start(self) -> None:
         """Serve. Binds first if that has not been done."""
