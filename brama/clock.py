@@ -27,3 +27,8 @@ def utc_s() -> float:
 def cpu_s() -> float:
     """Return user plus system seconds this process has consumed."""
     return time.process_time()
+
+
+def read_time_zone() -> None:
+    """Have local time follow the TZ variable as it is now; the C library reads it once only by itself."""
+    time.tzset()

@@ -1,0 +1,154 @@
+"""The process that workers are forked from: warm, frozen, with one thread and without a secret.
+
+Started by the master as ``python -m bot_worker.zygote FD``, where FD is its end of a SOCK_SEQPACKET socket
+pair. It answers Warm or Refused once, then Forked or ForkFailed to each Fork, and ends when the master closes
+the other end. Its configuration is JSON in the variable BRAMA_ZYGOTE:
+``{"preload": ["numpy", …], "project_root": "/srv/bots"}``.
+
+Runs in: zygote.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+import setproctitle
+
+from bot_worker import linux, tls
+from bot_worker.child import Run, become_worker
+from bot_worker.double_fork import Become, fork_for_parent
+from bot_worker.preload import preload
+from bot_worker.warm_up import warm_up
+from brama.clock import monotonic_s
+from brama.errors import ProtocolError, ZygoteError
+from brama.exit_codes import ExitCode
+from brama.marks import ZYGOTE_TITLE
+from brama.messages import Fork, Forked, ForkFailed, Refused, Warm, decode_to_zygote, encode_message
+
+#: The variable that holds the zygote's configuration.
+CONFIGURATION_VARIABLE = "BRAMA_ZYGOTE"
+
+#: A datagram holds one Fork.
+MAX_DATAGRAM_BYTES = 4096
+
+#: Requests that are answered together; the first waits for the last, some 2 ms for each.
+MAX_BATCH = 16
+
+_FD = struct.Struct("=i")
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """What the master lets the zygote know: nothing of any one bot."""
+
+    project_root: str = "/"
+    preload: list[str] = []
+
+
+def serve(control: socket.socket, run: Run) -> None:
+    """Fork a worker for each request on ``control`` until its other end is closed; workers never return."""
+    master_pid = os.getppid()
+    while requests := _receive(control):
+        becomes = [_become(pipe_fd, control, master_pid, run) for _, pipe_fd in requests]
+        outcomes = fork_for_parent(becomes)
+        for (request, pipe_fd), outcome in zip(requests, outcomes, strict=True):
+            os.close(pipe_fd)
+            control.send(encode_message(_answer(request, outcome)))
+
+
+def _receive(control: socket.socket) -> list[tuple[Fork, int]]:
+    """Wait for a request, take what else is waiting up to MAX_BATCH; [] at the end of the stream."""
+    requests: list[tuple[Fork, int]] = []
+    flags = socket.MSG_CMSG_CLOEXEC
+    while len(requests) < MAX_BATCH:
+        try:
+            datagram, ancillary, _, _ = control.recvmsg(
+                MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(_FD.size), flags
+            )  # socket.recv_fds ignores its flags before Python 3.12
+        except BlockingIOError:
+            break
+        if not datagram:
+            return []
+        if not ancillary:
+            raise ProtocolError("a request came without a pipe")
+        requests.append((decode_to_zygote(datagram), *_FD.unpack_from(ancillary[0][2])))
+        flags |= socket.MSG_DONTWAIT
+    return requests
+
+
+def _become(pipe_fd: int, control: socket.socket, master_pid: int, run: Run) -> Become:
+    def become(handshake: socket.socket) -> None:
+        control.detach()  # closed with all other files; its object must not close a reused number later
+        become_worker(pipe_fd, handshake, master_pid, run)
+
+    return become
+
+
+def _answer(request: Fork, outcome: int | str) -> Forked | ForkFailed:
+    if isinstance(outcome, int):
+        return Forked(request.bot_id, request.generation, outcome)
+    return ForkFailed(request.bot_id, request.generation, outcome)
+
+
+def get_warm(configuration: Configuration) -> Warm:
+    """Load and exercise all that workers share, then freeze it; return what that cost.
+
+    Raises:
+        ZygoteError: the configuration cannot be used.
+    """
+    started_at = monotonic_s()
+    gc.disable()
+    tls.share_context()
+    _install_patches()
+    preload(configuration.preload, configuration.project_root)
+    warm_up()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    gc.collect()
+    linux.trim_malloc()
+    gc.freeze()
+    return Warm(os.getpid(), linux.rss_anon_bytes(), linux.data_bytes(), (monotonic_s() - started_at) * 1000)
+
+
+def become_zygote() -> None:
+    """Set this process up: own session, dying with the master, named, sparing with memory."""
+    linux.set_parent_death_signal(signal.SIGKILL)
+    with suppress(PermissionError):  # the master has given it a session
+        os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    setproctitle.setproctitle(ZYGOTE_TITLE)
+    linux.disable_huge_pages()
+    linux.limit_malloc_arenas(2)
+
+
+def main(arguments: Sequence[str], run: Run | None = None) -> int:
+    """Be the zygote on the file descriptor that ``arguments`` name; return the exit code."""
+    control = socket.socket(fileno=int(arguments[0]))
+    control.set_inheritable(False)
+    configuration = msgspec.json.decode(os.environ.pop(CONFIGURATION_VARIABLE, "{}"), type=Configuration)
+    become_zygote()
+    try:
+        run = run or importlib.import_module("bot_worker.runtime.main").run
+        control.send(encode_message(get_warm(configuration)))
+    except ZygoteError as error:
+        control.send(encode_message(Refused(str(error))))
+        return ExitCode.CONFIG
+    try:
+        serve(control, run)
+    except ProtocolError as error:
+        sys.stderr.write(f"brama: zygote: {error}\n")
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _install_patches() -> None:
+    importlib.import_module("bot_worker.runtime.patches").install()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
