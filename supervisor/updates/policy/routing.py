@@ -57,10 +57,11 @@ class Death(NamedTuple):
     poisoned: bool
 
 
-class InFlight(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class InFlight:
     """How many updates a worker holds unacknowledged, and when (monotonic s) the oldest was handed over."""
 
-    updates: int
+    count: int
     oldest_at: float | None
 
 

@@ -179,7 +179,7 @@ async def test_deaths_charge_the_update_alone_and_poison_it_at_the_third(stage: 
         stage.said(Begun([1]))
         assert stage.router.worker_gone(SHOP, commanded=False)
     assert stage.inbox.ends == [("charge 1", 1), ("charge 2", 1), ("poison", 1)]
-    assert stage.router.in_flight(SHOP).updates == 0
+    assert stage.router.in_flight(SHOP).count == 0
 
 
 async def test_the_word_of_an_earlier_generation_changes_nothing(stage: Stage) -> None:
@@ -188,7 +188,7 @@ async def test_the_word_of_an_earlier_generation_changes_nothing(stage: Stage) -
     await await_until(lambda: stage.handed == [1], what="the update")
     stage.said(Processed([1]))
     assert stage.inbox.ends == []
-    assert stage.router.in_flight(SHOP).updates == 1
+    assert stage.router.in_flight(SHOP).count == 1
 
 
 async def test_a_draining_worker_is_handed_nothing_more_and_may_give_back(stage: Stage) -> None:

@@ -32,7 +32,7 @@ def test_hands_over_in_arrival_order_up_to_the_window() -> None:
     assert seqs(bot.take(0)) == []
     bot.released([1], now=1)
     assert seqs(bot.take(1)) == [4]
-    assert bot.in_flight.updates == 4
+    assert bot.in_flight.count == 4
 
 
 def test_bytes_bound_the_window_and_a_larger_update_goes_alone() -> None:
@@ -206,6 +206,6 @@ def test_nothing_is_lost_doubled_or_first_taken_out_of_lane_order(steps: list[tu
         for _ in range(len(flying)):
             act("finish", 0)
     assert ended == {offer.seq for offer in offered}
-    assert bot.idle_rows == bot.in_flight.updates == 0
+    assert bot.idle_rows == bot.in_flight.count == 0
     for order in first_taken.values():
         assert order == sorted(order)
