@@ -1,0 +1,95 @@
+"""Runs one bot in this process, from its first message to its exit code.
+
+Runs in: worker.
+"""
+
+import os
+import sys
+import traceback
+from types import TracebackType
+
+from bot_worker.ending import end_process
+from bot_worker.runtime import patches
+from bot_worker.runtime.entry import run_entry
+from bot_worker.runtime.policy.boot_failure import end_before_ready, exit_code_of
+from bot_worker.runtime.ports import Channel
+from bot_worker.runtime.worker import Worker
+from brama.exit_codes import ExitCode
+from brama.messages import Boot
+
+#: Frames of files below here are ours, not the bot's.
+_OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def run(boot: Boot, channel: Channel) -> int:
+    """Run the bot that ``boot`` describes until it ends; return the process's exit code.
+
+    ``channel`` has brought ``boot`` and said Hello. Why a bot ended before it was ready, a BootFailed says.
+    """
+    patches.install()
+    worker = Worker(boot, channel, end_process)
+    patches.bind(worker)
+    worker.draining.install()
+    error: BaseException | None = None
+    try:
+        run_entry(boot)
+    except BaseException as raised:
+        error = raised
+    code = _judge(worker, error, channel)
+    worker.say_last_words()
+    return code
+
+
+def _judge(worker: Worker, error: BaseException | None, channel: Channel) -> int:
+    """Return the exit code for a script that has ended with ``error``; log it as the interpreter would."""
+    _log(error)
+    if worker.session.draining:
+        return ExitCode.OK
+    if not worker.session.ready:
+        end = end_before_ready(error, _place(error))
+        if end.failure is not None:
+            channel.send(end.failure)
+        return end.code
+    match error:
+        case None:
+            return ExitCode.OK
+        case SystemExit():
+            return exit_code_of(error)
+        case KeyboardInterrupt():
+            return 130
+    return ExitCode.FAILED
+
+
+def _log(error: BaseException | None) -> None:
+    match error:
+        case None | KeyboardInterrupt():
+            return
+        case SystemExit(code=code):
+            if code is not None and not isinstance(code, int):
+                sys.stderr.write(f"{code}\n")
+        case _:
+            try:
+                traceback.print_exception(type(error), error, _without_own_frames(error.__traceback__))
+            except Exception:
+                sys.stderr.write(f"{type(error).__name__} was raised; its stack cannot be printed\n")
+
+
+def _without_own_frames(stack: TracebackType | None) -> TracebackType | None:
+    """Return the part of ``stack`` from the bot's first line on."""
+    part = stack
+    ours = (_OWN_FOLDER, "<frozen importlib")
+    while part is not None and part.tb_frame.f_code.co_filename.startswith(ours):
+        part = part.tb_next
+    return part if part is not None else stack
+
+
+def _place(error: BaseException | None) -> str:
+    """Return ``file:line`` of the bot's own code that ``error`` came through last."""
+    place = ""
+    stack = _without_own_frames(error.__traceback__) if error is not None else None
+    folders = (os.getcwd() + os.sep, sys.path[0] + os.sep)
+    for frame, line in traceback.walk_tb(stack):
+        path = frame.f_code.co_filename
+        if path.startswith(folders) and "site-packages" not in path:
+            place = f"{os.path.relpath(path)}:{line}"
+    return place
