@@ -131,6 +131,7 @@ class ChatInfo:
     chat: dict[str, Any]
     version: int
     messages: list[dict[str, Any]]
+    commands: list[dict[str, Any]]
     keyboard: dict[str, Any] | None
     action: str | None
     blocked: bool

@@ -5,9 +5,12 @@ from typing import Any
 
 from sandbox.api.errors import bad_request
 from sandbox.api.request import Call
+from sandbox.state.bot import Bot
 from sandbox.state.world import World
 
 Handler = Callable[[World, Call], Any]
+
+DEFAULT_SCOPE = {"type": "default"}
 
 
 def get_me(world: World, call: Call) -> dict[str, Any]:
@@ -37,8 +40,18 @@ def _getter(setter: str, default: dict[str, Any]) -> Handler:
     return load
 
 
-def _scope_of(call: Call) -> str:
-    return f"{call.params.get('scope', {'type': 'default'})}/{call.text('language_code')}"
+def _key(scope: Any, language_code: str) -> str:
+    return f"{scope}/{language_code}"
+
+
+def _key_of(call: Call) -> str:
+    return _key(call.params.get("scope", DEFAULT_SCOPE), call.text("language_code"))
+
+
+def commands_of(bot: Bot, scope: Any = DEFAULT_SCOPE, language_code: str = "") -> list[Any]:
+    """Return the commands a bot set for a scope and a language."""
+    commands: list[Any] = bot.profile.get("commands", {}).get(_key(scope, language_code), [])
+    return commands
 
 
 def set_my_commands(world: World, call: Call) -> bool:
@@ -50,20 +63,19 @@ def set_my_commands(world: World, call: Call) -> bool:
             raise bad_request("BOT_COMMAND_INVALID")
         if not command.get("description"):
             raise bad_request("BOT_COMMAND_DESCRIPTION_INVALID")
-    call.bot.profile.setdefault("commands", {})[_scope_of(call)] = commands
+    call.bot.profile.setdefault("commands", {})[_key_of(call)] = commands
     return True
 
 
 def delete_my_commands(world: World, call: Call) -> bool:
     """Forget the commands of a scope and a language."""
-    call.bot.profile.get("commands", {}).pop(_scope_of(call), None)
+    call.bot.profile.get("commands", {}).pop(_key_of(call), None)
     return True
 
 
 def get_my_commands(world: World, call: Call) -> list[Any]:
     """Return the commands of a scope and a language."""
-    commands: list[Any] = call.bot.profile.get("commands", {}).get(_scope_of(call), [])
-    return commands
+    return commands_of(call.bot, call.params.get("scope", DEFAULT_SCOPE), call.text("language_code"))
 
 
 def get_file(world: World, call: Call) -> dict[str, Any]:

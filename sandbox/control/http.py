@@ -7,10 +7,13 @@ import msgspec
 from aiohttp import web
 
 from sandbox.control.origin import refusal
-from sandbox.state.bot import encode
+from sandbox.state.bot import Bot, encode
+from sandbox.state.world import World
 
 T = TypeVar("T")
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: HTTP method, path under /control, what serves it.
+Endpoint = tuple[str, str, Route]
 
 #: Longest wait of a long-polling GET, in seconds.
 MAX_WAIT_S = 120.0
@@ -52,6 +55,18 @@ def number_in(request: web.Request, name: str) -> int:
         return int(text)
     except ValueError:
         raise ControlError(400, f"{request.path}: {name} {text!r} is not a number") from None
+
+
+def bot_of(world: World, request: web.Request) -> Bot:
+    """Return the bot that the path names.
+
+    Raises:
+        ControlError: it names none.
+    """
+    bot_id = number_in(request, "bot")
+    if bot_id < 1:
+        raise ControlError(400, f"{request.path}: a bot id is the positive number its token starts with")
+    return world.bot(bot_id)
 
 
 def asked(request: web.Request, name: str, default: float) -> float:

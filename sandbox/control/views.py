@@ -3,6 +3,7 @@
 from typing import Any
 
 from brama.clock import cpu_s, monotonic_s
+from sandbox.api.account import commands_of
 from sandbox.policy.faults import Fault
 from sandbox.state.bot import Bot
 from sandbox.state.chat import Chat
@@ -80,7 +81,7 @@ def fault_view(fault: Fault) -> dict[str, Any]:
     }
 
 
-def chat_view(chat: Chat) -> dict[str, Any]:
+def chat_view(bot: Bot, chat: Chat) -> dict[str, Any]:
     """Return a chat as its person sees it."""
     return {
         "chat": chat.describe(),
@@ -91,6 +92,7 @@ def chat_view(chat: Chat) -> dict[str, Any]:
             else message
             for message_id, message in chat.messages.items()
         ],
+        "commands": commands_of(bot),
         "keyboard": chat.keyboard,
         "action": chat.action,
         "blocked": chat.blocked,
