@@ -1,8 +1,8 @@
 """The marks by which a process of ours is recognised, also by a master that did not start it.
 
 A worker carries three: its title ``brama: bot <id>``, its command name (comm) and, for whatever it
-executes, the environment variable ``BRAMA_WORKER``. A child that a bot forks inherits title and command name; a
-child that it executes inherits the variable.
+executes, the environment variable ``BRAMA_WORKER``. A child that a bot forks inherits title and command name;
+a child that it executes inherits the variable.
 
 Runs in: master | zygote | worker.
 """

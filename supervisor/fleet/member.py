@@ -1,0 +1,69 @@
+"""What the fleet keeps for one bot beside the policy's Worker.
+
+Runs in: master.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from brama.config.settings import BotSettings
+from supervisor.fleet.policy import reasons
+from supervisor.fleet.policy.events import Event
+from supervisor.fleet.policy.model import Limits, Phase, State, Worker
+from supervisor.fleet.view import WorkerView
+from supervisor.fleet.worker_handle import WorkerHandle
+
+
+@dataclass(slots=True)
+class Member:
+    """One bot of the fleet. Changed only by the fleet, never across an await."""
+
+    settings: BotSettings
+    limits: Limits
+    worker: Worker
+    uid: int | None = None
+    identity: bytes | None = None
+    handle: WorkerHandle | None = None
+    #: Whether the router knows the process.
+    delivering: bool = False
+    timer: asyncio.TimerHandle | None = None
+    timer_at: float | None = None
+    #: Anonymous memory the process shares with the zygote it was forked from.
+    shared_bytes: int = 0
+    memory_bytes: int = 0
+    heartbeat_at: float | None = None
+    messages: int = 0
+    errors: int = 0
+    #: Events that happened while another was being applied.
+    pending: list[Event] = field(default_factory=list)
+
+    def view(self, why_spawning: str | None) -> WorkerView:
+        """Return how the bot stands; ``why_spawning`` explains a fork that is not answered yet."""
+        worker = self.worker
+        reason = worker.reason
+        if worker.phase is Phase.SPAWN and reason is None:
+            reason = why_spawning
+        if worker.phase is Phase.STOPPED and not worker.enabled:
+            reason = reasons.DISABLED
+        return WorkerView(
+            bot_id=self.settings.id,
+            state=worker.state,
+            wanted=worker.wanted,
+            reason=reason,
+            pid=worker.pid,
+            generation=worker.generation,
+            restarts=max(worker.starts - 1, 0),
+            messages=self.messages,
+            errors=self.errors,
+            started_at=worker.started_at,
+            memory_bytes=self.memory_bytes,
+            heartbeat_at=self.heartbeat_at,
+            ready=worker.state is State.RUNNING,
+        )
+
+
+def allowed_updates(member: Member, asked: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the kinds of updates to fetch: as configured, else as the script asked; None: all."""
+    configured = member.settings.allowed_updates
+    return asked if configured is None else configured

@@ -1,0 +1,75 @@
+"""What the fleet needs of the rooms around it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from brama.ids import BotId, Generation
+from brama.messages import Begun, Failed, Processed, Released, Returned, ToWorker, Warm
+
+Send = Callable[[Sequence[ToWorker]], None]
+Report = Begun | Released | Processed | Failed | Returned
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A process that the zygote forked, unnamed until its Boot is sent through ``pipe``."""
+
+    pid: int
+    pipe: "Connection[Any, Any]"
+
+
+#: Told once: the process, or why there is none.
+Answer = Callable[[Birth | str], None]
+
+
+class InFlight(Protocol):
+    """What a worker holds unacknowledged."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def oldest_at(self) -> float | None: ...
+
+
+class Delivery(Protocol):
+    """Who hands updates to workers: the router."""
+
+    def worker_ready(self, bot_id: BotId, generation: Generation, send: Send) -> None: ...
+    def worker_draining(self, bot_id: BotId) -> None: ...
+    def worker_said(self, bot_id: BotId, generation: Generation, message: Report) -> None: ...
+    def worker_gone(self, bot_id: BotId, *, commanded: bool) -> bool: ...
+    def in_flight(self, bot_id: BotId) -> InFlight: ...
+
+
+class Ingress(Protocol):
+    """Who fetches updates: the pollers."""
+
+    def open(self, bot_id: BotId) -> None: ...
+    def close(self, bot_id: BotId) -> None: ...
+    def set_allowed_updates(self, bot_id: BotId, allowed: Sequence[str] | None) -> None: ...
+
+
+class Store(Protocol):
+    """Who keeps small values over restarts of the master: the ledger."""
+
+    async def remember(self, key: str, value: bytes) -> None: ...
+    async def recall(self, prefix: str) -> dict[str, bytes]: ...
+
+
+class Zygote(Protocol):
+    """Who forks workers."""
+
+    def fork(self, bot_id: BotId, generation: Generation, answer: Answer) -> None: ...
+    def withdraw(self, bot_id: BotId, generation: Generation) -> None: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def owes_answers(self) -> bool: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def trouble(self) -> str | None: ...
+    async def wait_warm(self) -> Warm: ...
+    async def aclose(self) -> None: ...

@@ -1,0 +1,66 @@
+"""Keeps count of the fleet's processes, and of the bots that wait for room.
+
+Runs in: master.
+"""
+
+from collections.abc import Callable, Iterator
+
+from brama.clock import Clock
+from brama.ids import BotId
+from supervisor.fleet.policy.capacity import Capacity, decide_refusal
+from supervisor.fleet.policy.model import ALIVE, FORKING, Phase
+
+#: A reading of the machine's memory serves all starts of this long.
+_READING_S = 0.2
+
+_OCCUPYING = ALIVE | FORKING
+
+
+class Room:
+    """What the machine has left for the fleet.
+
+    Args:
+        capacity: the limits.
+        free_memory: returns the share of memory that is available.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, capacity: Capacity, free_memory: Callable[[], float], clock: Clock) -> None:
+        self._capacity = capacity
+        self._free_memory = free_memory
+        self._clock = clock
+        self._processes = 0
+        self._waiting: dict[BotId, None] = {}
+        self._reading = 1.0
+        self._read_at = float("-inf")
+
+    @property
+    def processes(self) -> int:
+        """Processes that exist or are being forked."""
+        return self._processes
+
+    def move(self, bot_id: BotId, before: Phase, after: Phase) -> bool:
+        """Note that a bot changed its phase; return whether that may have made room for one that waits."""
+        freed = before in _OCCUPYING and after not in _OCCUPYING
+        self._processes += (after in _OCCUPYING) - (before in _OCCUPYING)
+        if after is Phase.CAPACITY:
+            self._waiting.setdefault(bot_id)
+        else:
+            self._waiting.pop(bot_id, None)
+        return freed and after is not Phase.CAPACITY and bool(self._waiting)
+
+    def refusal(self) -> str | None:
+        """Return why the process that was counted last may not start; None: it may."""
+        return decide_refusal(self._capacity, self._processes - 1, self._free())
+
+    def next_in_line(self) -> Iterator[BotId]:
+        """Yield bots that wait, longest first, for as long as there is room."""
+        for bot_id in list(self._waiting):
+            if decide_refusal(self._capacity, self._processes, self._free()) is not None:
+                return
+            yield bot_id
+
+    def _free(self) -> float:
+        if self._clock() - self._read_at >= _READING_S:
+            self._reading, self._read_at = self._free_memory(), self._clock()
+        return self._reading

@@ -1,0 +1,37 @@
+"""What the fleet shows of a bot."""
+
+from dataclasses import dataclass
+
+from brama.ids import BotId
+from supervisor.fleet.policy.model import State, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One bot at one moment; ``_at`` are monotonic seconds.
+
+    Attributes:
+        reason: why it is in this state, as a sentence; None: nothing to explain.
+        pid: of its process; None: there is none.
+        generation: processes asked for by this master.
+        restarts: processes started after the first.
+        messages: updates acknowledged as processed.
+        errors: reports of failed updates.
+        memory_bytes: private memory, as the worker last said itself, else as estimated; 0: not known.
+        heartbeat_at: None before the first.
+        ready: whether it takes updates.
+    """
+
+    bot_id: BotId
+    state: State
+    wanted: Wanted
+    reason: str | None
+    pid: int | None
+    generation: int
+    restarts: int
+    messages: int
+    errors: int
+    started_at: float | None
+    memory_bytes: int
+    heartbeat_at: float | None
+    ready: bool

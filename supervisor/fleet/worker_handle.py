@@ -1,0 +1,145 @@
+"""Holds one living generation of a worker: its process and its pipe, from birth until nothing of it is left.
+
+The end has an order: the pipe is read to its end, the group is killed, the process reaped, its strays are
+ended; only then is the worker gone.
+
+Runs in: master.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from signal import SIGABRT, SIGCONT, SIGTERM
+
+from brama.clock import monotonic_s
+from brama.ids import BotId
+from brama.log import get_logger
+from brama.messages import Boot, Drain, FromWorker, ToWorker
+from supervisor.fleet.linux import read_descendants, read_stat
+from supervisor.fleet.ports import Birth
+from supervisor.fleet.strays import Dead, Strays
+from supervisor.fleet.worker_link import WorkerLink
+from supervisor.fleet.worker_process import Exit, WorkerProcess
+
+#: A process that ends closes its pipe before it is dead; one that lives on for this long has only closed it.
+BROKEN_GRACE_S = 3.0
+#: Strays stuck in the kernel hold up the next generation no longer than this.
+STRAYS_GRACE_S = 5.0
+_STRAYS_POLL_S = 0.01
+
+log = get_logger(__name__)
+
+
+class WorkerHandle:
+    """One process that is to become, is, or was a bot.
+
+    Args:
+        loop: the master's.
+        bot_id: whose it is.
+        birth: what the zygote answered.
+        strays: ends what it leaves behind.
+        on_message: called for each of its messages.
+        on_broken: called when it lives on without its pipe.
+        on_gone: called once, last of all.
+
+    Raises:
+        OSError: the process cannot be watched.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bot_id: BotId,
+        birth: Birth,
+        strays: Strays,
+        *,
+        on_message: Callable[[FromWorker], None],
+        on_broken: Callable[[str], None],
+        on_gone: Callable[[Exit], None],
+    ) -> None:
+        self.pid = birth.pid
+        self.started_at = monotonic_s()
+        stat = read_stat(birth.pid)
+        self.started_ticks = stat.started_ticks if stat else 0
+        self._loop = loop
+        self._bot_id = bot_id
+        self._strays = strays
+        self._on_broken = on_broken
+        self._on_gone = on_gone
+        self._seen: frozenset[tuple[int, int]] = frozenset()
+        self._grace: asyncio.TimerHandle | None = None
+        self._process = WorkerProcess(loop, birth.pid, self._ended)
+        self._link = WorkerLink(loop, birth.pipe, on_message, self._link_broke)
+
+    @property
+    def seen(self) -> frozenset[tuple[int, int]]:
+        """Descendants it was seen with that may still live, as (pid, started_ticks)."""
+        return self._seen
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes sent to it that it has not read."""
+        return self._link.queued_bytes
+
+    def boot(self, boot: Boot) -> None:
+        """Tell it who it is."""
+        self._link.send([boot])
+
+    def send(self, messages: Sequence[ToWorker]) -> None:
+        """Send it messages, in one frame."""
+        self._link.send(messages)
+
+    def drain(self) -> None:
+        """Ask it to finish and end."""
+        self.look_around()
+        self._link.send([Drain()])
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._process.signal(SIGTERM)
+
+    def dump_stacks(self) -> None:
+        """Have it write its stacks and die, also if it is stopped."""
+        self.look_around()
+        self._process.signal(SIGABRT)
+        self._process.signal(SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL to it and its group."""
+        self.look_around()
+        self._process.kill_group()
+
+    def catch_up(self) -> None:
+        """Hear what it has said until now."""
+        self._link.read_now()
+
+    def look_around(self) -> None:
+        """Note its descendants: one that leaves session and environment behind is known by this alone."""
+        now = {(stat.pid, stat.started_ticks) for stat in read_descendants(self.pid)}
+        earlier = {each for each in self._seen - now if _lives(*each)}
+        if now or self._seen:
+            self._seen = frozenset(now | earlier)
+
+    def _link_broke(self, reason: str) -> None:
+        self._grace = self._loop.call_later(BROKEN_GRACE_S, self._on_broken, reason)
+
+    def _ended(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._link.close()
+        self._process.kill_group()
+        exited = self._process.reap()
+        self._end_strays(Dead(self._bot_id, self.pid, self._seen), exited, monotonic_s() + STRAYS_GRACE_S)
+
+    def _end_strays(self, dead: Dead, exited: Exit, until: float) -> None:
+        left = self._strays.kill_of((dead,))
+        if left and monotonic_s() < until:
+            self._loop.call_later(_STRAYS_POLL_S, self._end_strays, dead, exited, until)
+            return
+        if left:
+            log.error("worker.strays_remain", bot=self._bot_id, pid=self.pid, count=left)
+        self._on_gone(exited)
+
+
+def _lives(pid: int, started_ticks: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and stat.started_ticks == started_ticks and not stat.is_zombie

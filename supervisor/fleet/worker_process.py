@@ -1,0 +1,72 @@
+"""Watches, signals and reaps one worker by its pidfd.
+
+The pid stays the worker's until ``reap``: a zombie keeps its number, and that of its process group.
+
+Runs in: master.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: one of ``code`` and ``signal`` (its name) is set, neither if nobody can know."""
+
+    code: int | None = None
+    signal: str | None = None
+
+
+class WorkerProcess:
+    """A child of the master. ``on_exit`` is called once, in the loop, when it has ended.
+
+    Raises:
+        OSError: there is no such process, or no file descriptor left.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pid: int, on_exit: Callable[[], None]) -> None:
+        self.pid = pid
+        self._loop = loop
+        self._on_exit = on_exit
+        self._pidfd = os.pidfd_open(pid)
+        loop.add_reader(self._pidfd, self._ended)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it is there."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill_group(self) -> None:
+        """SIGKILL the process and its group, before or after its end, but not after ``reap``."""
+        self.signal(signal.SIGKILL)
+        # Before its setsid() there is no group of this number; nobody else's can have it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def reap(self) -> Exit:
+        """Take the exit status of the process that ended, and let go of its pid."""
+        try:
+            result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:  # somebody else waited for it
+            result = None
+        os.close(self._pidfd)
+        if result is None:
+            return Exit()
+        if result.si_code == os.CLD_EXITED:
+            return Exit(code=result.si_status)
+        return Exit(signal=_name(result.si_status))
+
+    def _ended(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        self._on_exit()
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
