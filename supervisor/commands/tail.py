@@ -5,7 +5,7 @@ Runs in: command line.
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -40,7 +40,7 @@ class Tail:
         rest, self._rest = self._rest, b""
         return rest
 
-    def follow(self) -> Iterator[bytes]:
+    def follow(self) -> Generator[bytes, None, None]:
         """Yield each further line when it is complete, for ever; waits for a file that is not there yet."""
         with ExitStack() as closing:
             closing.callback(self.close)
