@@ -95,9 +95,8 @@ def _invite(console: Console, supervisor: Supervisor, base_url: str, took_s: flo
     _point(console, "see them run", f"{command} status --watch {_config(project)}")
     _point(console, "read along", f"{command} logs -f {_config(project)}")
     _point(console, "look inside", f"{project.root}  (brama.yaml, bots/, logs/)")
-    _point(
-        console, "do harm", "pkill -KILL -f 'brama: bot pizza'  in the middle of an order, and go on ordering"
-    )
+    victim = supervisor.workers()["pizza"]["pid"]
+    _point(console, "do harm", f"kill -KILL {victim}  while you order a pizza; then go on ordering")
     console.print()
     console.print("Ctrl-C stops everything and removes the folder.")
     code = supervisor.wait()

@@ -171,12 +171,13 @@ def _spawn(arguments: list[str], *, stdout: int) -> "subprocess.Popen[bytes]":
 
 def _environment() -> Mapping[str, str]:
     """Return the person's environment without what would configure the demo's supervisor."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not (name.startswith(_CONFIGURING) or name in _SINGLE_KEYS or ("BRAMA_" in name and "__" in name))
-    }
+    kept = {name: value for name, value in os.environ.items() if not _configures(name)}
     return kept | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
+def _configures(name: str) -> bool:
+    is_general = name.startswith("BRAMA_") and "__" in name
+    return is_general or name in _SINGLE_KEYS or name.startswith(_CONFIGURING)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> int:
