@@ -1,0 +1,198 @@
+"""The master's calls of the Bot API over HTTP.
+
+One session for all bots, a connection for each open poll. Tokens stand in URLs, and aiohttp puts URLs into
+the texts of its errors; so no text of an exception leaves this module, only words of its own.
+
+Runs in: master.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp.helpers import get_env_proxy_for_url
+from aiohttp.typedefs import StrOrURL
+from yarl import URL
+
+from brama.errors import BramaError
+
+#: Time to connect, TLS included, in seconds.
+CONNECT_DEADLINE_S = 10.0
+#: Time beyond a long poll's own timeout until an answer must begin, in seconds.
+ANSWER_SLACK_S = 10.0
+#: Time an answer may take from its first byte to its last, in seconds.
+BODY_DEADLINE_S = 30.0
+#: Telegram cuts batches at about 4 MB; a single update has at most a few hundred KB.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+#: A dead peer is noticed after about this long even by an idle connection, in seconds.
+_KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_PROBES = 30, 10, 3
+
+_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+
+
+class UnreachableError(BramaError):
+    """No whole answer came; the text says in words what happened instead, without a URL.
+
+    ``is_stray``: the connection ended as an idle one may. ``is_too_slow``: the answer began and was too slow
+    or too large, so a smaller one may do.
+    """
+
+    def __init__(self, detail: str, *, is_stray: bool = False, is_too_slow: bool = False) -> None:
+        super().__init__(detail)
+        self.is_stray = is_stray
+        self.is_too_slow = is_too_slow
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Time limits in seconds and the largest body; tests make them small."""
+
+    connect_s: float = CONNECT_DEADLINE_S
+    answer_s: float = ANSWER_SLACK_S
+    body_s: float = BODY_DEADLINE_S
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A whole HTTP answer; ``retry_after`` is the header of that name."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+class BotApi:
+    """Calls methods of one Bot API server. Must be made in a running loop."""
+
+    def __init__(self, base_url: str, deadlines: Deadlines | None = None) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._deadlines = deadlines or Deadlines()
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=90.0, ttl_dns_cache=60, socket_factory=_keepalive_socket
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect_s),
+            json_serialize=lambda value: msgspec.json.encode(value).decode(),
+        )
+        self._proxy = _find_proxy(self._base_url)
+
+    async def call(
+        self, token: str, method: str, parameters: Mapping[str, Any], *, held_s: float = 0.0
+    ) -> HttpAnswer:
+        """Return the answer to one call.
+
+        Args:
+            token: the bot's.
+            method: such as getUpdates.
+            parameters: as the Bot API documents them.
+            held_s: how long the server may hold the call on purpose, in seconds.
+
+        Raises:
+            UnreachableError: no whole answer came in time.
+        """
+        body = msgspec.json.encode(parameters)
+        url = f"{self._base_url}/bot{token}/{method}"
+        answer_within_s = held_s + self._deadlines.connect_s + self._deadlines.answer_s
+        try:
+            return await self._call(url, body, answer_within_s)
+        except UnreachableError:
+            raise
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _in_words(error) from None
+
+    async def _call(self, url: str, body: bytes, answer_within_s: float) -> HttpAnswer:
+        proxy, proxy_auth = self._proxy
+        request = self._session.post(
+            url, data=body, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
+        )
+        try:
+            async with asyncio.timeout(answer_within_s):
+                response = await request
+        except aiohttp.ClientError:  # some are timeouts too: those of connecting
+            raise
+        except TimeoutError:
+            raise UnreachableError(f"no answer within {answer_within_s:.0f} s") from None
+        async with response:
+            try:
+                async with asyncio.timeout(self._deadlines.body_s):
+                    content = await self._read(response)
+            except aiohttp.ClientError:
+                raise
+            except TimeoutError:
+                detail = f"the answer was not complete after {self._deadlines.body_s:.0f} s"
+                raise UnreachableError(detail, is_too_slow=True) from None
+        return HttpAnswer(response.status, response.headers.get("Retry-After"), content)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks, size = [], 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > self._deadlines.max_body_bytes:
+                detail = f"the answer is larger than {self._deadlines.max_body_bytes} bytes"
+                raise UnreachableError(detail, is_too_slow=True)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+def _in_words(error: Exception) -> UnreachableError:
+    """Return what happened, without any text that may hold a URL."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return UnreachableError("the name of the Bot API server cannot be resolved")
+        case aiohttp.ClientConnectorCertificateError():
+            return UnreachableError(f"the server's certificate is not trusted{_reason(error)}")
+        case aiohttp.ClientSSLError():
+            return UnreachableError(f"TLS failed{_reason(error)}")
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return UnreachableError("the proxy does not let the connection through")
+        case aiohttp.ClientConnectorError():
+            return UnreachableError(f"cannot connect{_reason(error)}")
+        case aiohttp.ConnectionTimeoutError():
+            return UnreachableError("cannot connect: timed out")
+        case aiohttp.ServerDisconnectedError() | ConnectionError() | aiohttp.ClientOSError():
+            return UnreachableError("the connection was closed without an answer", is_stray=True)
+        case aiohttp.ClientPayloadError():
+            return UnreachableError("the answer broke off")
+        case aiohttp.ClientResponseError():
+            return UnreachableError("the answer is not HTTP")
+        case TimeoutError():
+            return UnreachableError("timed out")
+    return UnreachableError(f"the call failed ({type(error).__name__})")
+
+
+def _reason(error: Exception) -> str:
+    """Return the operating system's or TLS library's words for ``error``, which know no URL."""
+    cause = error.__cause__ or getattr(error, "os_error", None)
+    words = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None)
+    return f": {words}" if words else ""
+
+
+def _keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Return a socket that finds out by itself that its peer is gone."""
+    family, kind, protocol, *_ = address
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+    return sock
+
+
+def _find_proxy(base_url: str) -> tuple[StrOrURL | None, aiohttp.BasicAuth | None]:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for."""
+    try:
+        return get_env_proxy_for_url(URL(base_url))
+    except LookupError:
+        return None, None
