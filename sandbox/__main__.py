@@ -8,7 +8,7 @@ from typing import NoReturn
 import uvloop
 
 from brama.exit_codes import ExitCode
-from sandbox.server import open_socket, serve
+from sandbox.server import lift_file_limit, open_socket, serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +41,7 @@ def main() -> int:
             f"sandbox: cannot listen on {options.host}:{options.port}: {reason}; choose another with --port\n"
         )
         return ExitCode.FAILED
+    lift_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(sock, options.host, quiet=options.quiet))
     return ExitCode.OK

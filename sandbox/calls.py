@@ -231,7 +231,7 @@ def world_state() -> ControlCall[WorldState]:
 
 
 def chat(bot: int, chat_id: int, after: int = -1, wait_s: float = 0.0) -> ControlCall[ChatInfo]:
-    """Return a chat, waiting up to ``wait_s`` seconds until its version is past ``after``."""
+    """Return a chat, waiting up to ``wait_s`` seconds until its version is not ``after`` any more."""
     query = urlencode({"after": after, "wait_s": wait_s})
     return ControlCall("GET", f"/bots/{bot}/chats/{chat_id}?{query}", ChatInfo, wait_s=wait_s)
 

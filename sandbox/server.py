@@ -1,6 +1,7 @@
 """Listens until told to stop."""
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -39,6 +40,13 @@ def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
+def lift_file_limit() -> None:
+    """Allow as many connections as the system lets us: each bot keeps two or more open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def serve(sock: socket.socket, host: str, *, quiet: bool) -> None:
     """Serve until SIGTERM or SIGINT, saying where in one line on standard output.
 
@@ -49,13 +57,8 @@ async def serve(sock: socket.socket, host: str, *, quiet: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     world = World()
-    # Without cancellation a long poll would outlive the client that gave up on it.
-    runner = web.AppRunner(
-        build_app(world, host, report=None if quiet else _say),
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=SHUTDOWN_S,
-    )
+    app = build_app(world, host, report=None if quiet else _say)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         await web.SockSite(runner, sock, backlog=BACKLOG).start()

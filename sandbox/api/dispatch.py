@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.api import account, editing, sending, webhook
 from sandbox.api.methods import METHODS
 from sandbox.api.objects import plausible
-from sandbox.api.polling import get_updates
+from sandbox.api.polling import Wait, get_updates
 from sandbox.api.request import Call
 from sandbox.state.bot import encode
 from sandbox.state.world import World
@@ -30,8 +30,11 @@ class Dispatcher:
 
     world: World
 
-    async def call(self, call: Call) -> bytes:
+    async def call(self, call: Call, wait: Wait) -> bytes:
         """Answer a call.
+
+        Args:
+            wait: how a long poll waits for its end.
 
         Returns:
             the body of the answer.
@@ -40,7 +43,7 @@ class Dispatcher:
             ApiError: Telegram would refuse the call.
         """
         if call.method == "getUpdates":
-            return b'{"ok":true,"result":' + await get_updates(call) + b"}"
+            return b'{"ok":true,"result":' + await get_updates(call, wait) + b"}"
         handler = HANDLERS.get(call.method)
         result = handler(self.world, call) if handler else plausible(METHODS[call.method], call)
         if call.method not in UNLISTED:

@@ -7,6 +7,7 @@ import struct
 from aiohttp import web
 
 from sandbox.api.errors import OTHER_POLL, ApiError, conflict, too_many_requests
+from sandbox.api.presence import ClientGoneError, Presence
 from sandbox.policy.faults import Fault, FaultKind
 from sandbox.state.bot import encode
 
@@ -29,27 +30,33 @@ GARBAGE = b"\xff\xfe<html>\x00 not JSON {]"
 DRIPS_PER_SECOND = 10
 
 
-async def answer_instead(request: web.Request, fault: Fault) -> web.StreamResponse | None:
+async def answer_instead(request: web.Request, fault: Fault, presence: Presence) -> web.StreamResponse | None:
     """Let a fault happen before the request has any effect.
 
     Returns:
         what to answer, or None when the fault was a delay and the normal answer follows.
+
+    Raises:
+        ConnectionError: the client hung up.
     """
-    if fault.kind is FaultKind.HANG and fault.seconds is not None:
-        await asyncio.sleep(fault.seconds)
+    if fault.kind is FaultKind.HANG:
+        await presence.sleep(request, fault.seconds)
         return None
-    return await _spoil(request, fault, 200, b"")
+    return await spoil(request, fault, presence, (200, b""))
 
 
-async def spoil(request: web.Request, fault: Fault, answer: tuple[int, bytes]) -> web.StreamResponse:
-    """Let a fault happen to the answer of a request that had its effect."""
-    return await _spoil(request, fault, *answer)
+async def spoil(
+    request: web.Request, fault: Fault, presence: Presence, answer: tuple[int, bytes]
+) -> web.StreamResponse:
+    """Let a fault happen to the answer, status and body, of a request that had its effect.
 
-
-async def _spoil(request: web.Request, fault: Fault, status: int, body: bytes) -> web.StreamResponse:
+    Raises:
+        ConnectionError: the client hung up.
+    """
+    status, body = answer
     match fault.kind:
         case FaultKind.HANG:
-            await _wait(fault)
+            await presence.sleep(request, fault.seconds)
         case FaultKind.HALF_OPEN:
             return await _half_open(request, fault)
         case FaultKind.RESET:
@@ -67,14 +74,6 @@ async def _spoil(request: web.Request, fault: Fault, status: int, body: bytes) -
         case FaultKind.STATUS:
             return _status(fault)
     return web.Response(status=status, body=body, headers=fault.headers, content_type="application/json")
-
-
-async def _wait(fault: Fault) -> None:
-    if fault.seconds is None:
-        # The client's disconnect cancels this.
-        await asyncio.get_running_loop().create_future()
-    else:
-        await asyncio.sleep(fault.seconds)
 
 
 def _error(error: ApiError, fault: Fault) -> web.Response:
@@ -96,8 +95,8 @@ def _status(fault: Fault) -> web.Response:
 
 def _transport(request: web.Request) -> asyncio.Transport:
     transport = request.transport
-    if not isinstance(transport, asyncio.Transport) and transport is None:
-        raise ConnectionResetError("the client is gone")
+    if transport is None:
+        raise ClientGoneError("the client hung up")
     return transport
 
 
@@ -114,7 +113,10 @@ async def _half_open(request: web.Request, fault: Fault) -> web.StreamResponse:
     transport = _transport(request)
     transport.pause_reading()
     try:
-        await _wait(fault)
+        async with asyncio.timeout(fault.seconds):
+            await asyncio.get_running_loop().create_future()
+    except TimeoutError:
+        pass
     finally:
         transport.abort()
     return web.Response()

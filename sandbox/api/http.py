@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -10,6 +11,7 @@ from sandbox.api.dispatch import Dispatcher
 from sandbox.api.errors import ApiError, not_found, too_many_requests, unauthorized
 from sandbox.api.faulting import answer_instead, spoil
 from sandbox.api.methods import CANONICAL
+from sandbox.api.presence import Presence
 from sandbox.api.request import Call, read_params
 from sandbox.policy.faults import ALWAYS_APPLIED
 from sandbox.state.bot import Bot, encode
@@ -28,6 +30,7 @@ class BotApi:
         self._world = world
         self._dispatcher = dispatcher
         self._report = report
+        self._presence = Presence()
 
     def add_routes(self, app: web.Application) -> None:
         """Put the Bot API into an application."""
@@ -44,12 +47,15 @@ class BotApi:
             if fault is None:
                 return _json(200, await self._answer(bot, method, request))
             if fault.applied or fault.kind in ALWAYS_APPLIED:
-                return await spoil(request, fault, await self._answered(bot, method, request))
-            instead = await answer_instead(request, fault)
+                return await spoil(request, fault, self._presence, await self._answered(bot, method, request))
+            instead = await answer_instead(request, fault, self._presence)
             return instead if instead is not None else _json(200, await self._answer(bot, method, request))
         except ApiError as error:
             self._tell(bot, method, error)
             return error_response(error)
+        except ConnectionError:
+            # Nobody reads this.
+            return web.Response()
 
     def _tell(self, bot: Bot | None, method: str, error: ApiError) -> None:
         if self._report is not None:
@@ -89,7 +95,8 @@ class BotApi:
             raise not_found()
         bot.calls[canonical] += 1
         params, files = await read_params(request)
-        return await self._dispatcher.call(Call(bot, canonical, params, files))
+        wait = partial(self._presence.wait, request)
+        return await self._dispatcher.call(Call(bot, canonical, params, files), wait)
 
     async def _answered(self, bot: Bot, method: str, request: web.Request) -> tuple[int, bytes]:
         try:

@@ -1,16 +1,23 @@
 """getUpdates."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from brama.clock import monotonic_s
 from sandbox.api.errors import OTHER_POLL, WEBHOOK_ACTIVE, WEBHOOK_SET, ApiError, conflict
+from sandbox.api.presence import finish
 from sandbox.api.request import Call
 from sandbox.policy.polling import PollRequest, PreviousPoll, decide_poll
 from sandbox.state.bot import Bot, PollEnd
 
+Wait = Callable[["asyncio.Future[PollEnd]"], Awaitable[PollEnd]]
 
-async def get_updates(call: Call) -> bytes:
+
+async def get_updates(call: Call, wait: Wait) -> bytes:
     """Answer getUpdates: at once when updates wait, else when one comes or the timeout is over.
+
+    Args:
+        wait: waits for the end of a long poll, unless the client hangs up.
 
     Returns:
         the JSON array of updates.
@@ -35,20 +42,20 @@ async def get_updates(call: Call) -> bytes:
         bot.first_poll_at = now
     bot.open_polls += 1
     try:
-        return await _wait_for_batch(bot, asked)
+        return await _wait_for_batch(bot, asked, wait)
     finally:
         bot.open_polls -= 1
         bot.last_poll_at = monotonic_s()
 
 
-async def _wait_for_batch(bot: Bot, asked: PollRequest) -> bytes:
+async def _wait_for_batch(bot: Bot, asked: PollRequest, wait: Wait) -> bytes:
     batch = _batch(bot, asked)
     if batch or not asked.timeout_s:
         return _array(batch)
     poll = bot.begin_long_poll()
-    timer = asyncio.get_running_loop().call_later(asked.timeout_s, _time_out, poll)
+    timer = asyncio.get_running_loop().call_later(asked.timeout_s, finish, poll, PollEnd.TIMEOUT)
     try:
-        end = await poll
+        end = await wait(poll)
     finally:
         timer.cancel()
         bot.close_long_poll(poll)
@@ -57,11 +64,6 @@ async def _wait_for_batch(bot: Bot, asked: PollRequest) -> bytes:
     if end is PollEnd.WEBHOOK:
         raise await _conflict(bot, WEBHOOK_SET)
     return _array(_batch(bot, asked))
-
-
-def _time_out(poll: "asyncio.Future[PollEnd]") -> None:
-    if not poll.done():
-        poll.set_result(PollEnd.TIMEOUT)
 
 
 def _batch(bot: Bot, asked: PollRequest) -> list[bytes]:

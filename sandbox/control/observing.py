@@ -47,7 +47,7 @@ class ObservingRoutes:
         return json_response(world_state(self._world))
 
     async def chat(self, request: web.Request) -> web.Response:
-        """Return a chat once its version is past ``after``."""
+        """Return a chat once its version is not ``after`` any more; it is lower again after a reset."""
         bot = bot_of(self._world, request)
         chat = bot.chat(number_in(request, "chat"))
         after, deadline_at = asked(request, "after", -1), monotonic_s() + wait_of(request)

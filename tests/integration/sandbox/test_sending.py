@@ -1,5 +1,8 @@
 """Messages: what Telegram refuses, what comes back, what the chat then shows."""
 
+import signal
+import socket
+
 import pytest
 from telegram import (
     ForceReply,
@@ -102,6 +105,25 @@ def test_what_is_refused_and_how(
     _, answer = sandbox.call(BOT, method, **params)
     assert answer == {"ok": False, "error_code": 400, "description": f"Bad Request: {words}"}
     assert sandbox.control.sent(BOT) == []
+
+
+def test_a_message_of_a_bot_that_is_killed_right_after_is_sent(sandbox: RunningSandbox) -> None:
+    host, port = sandbox.base_url.removeprefix("http://").split(":")
+    # A stopped server finds the request and the end of its connection at once.
+    sandbox.process.send_signal(signal.SIGSTOP)
+    try:
+        for number in range(20):
+            body = f"chat_id=7&text=last+words+{number}".encode()
+            head = (
+                f"POST /bot{sandbox.token(BOT)}/sendMessage HTTP/1.1\r\nHost: {host}\r\n"
+                f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(head.encode() + body)
+    finally:
+        sandbox.process.send_signal(signal.SIGCONT)
+    sent = sandbox.control.sent(BOT, wait_s=20, count=20)
+    assert {call.params["text"] for call in sent} == {f"last words {number}" for number in range(20)}
 
 
 async def test_message_ids_count_up_in_each_chat(sandbox: RunningSandbox) -> None:
