@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from brama.clock import Clock, monotonic_s
 from brama.config.settings import Settings
@@ -36,7 +36,7 @@ from supervisor.fleet.gate import Gate
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
 from supervisor.fleet.linux import become_subreaper, free_memory_share, read_rss_anon_bytes, read_stat
-from supervisor.fleet.member import Member, allowed_updates
+from supervisor.fleet.member import Member
 from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.capacity import Capacity
 from supervisor.fleet.policy.effects import Effect
@@ -55,9 +55,8 @@ from supervisor.fleet.worker_process import Exit
 #: Orphans are reaped, and bots without room looked after, at this interval.
 TIDY_S = 2.0
 
-Verb = Literal["start", "stop", "restart"]
 log = get_logger(__name__)
-_COMMANDS: Mapping[Verb, Event] = {
+_COMMANDS: Mapping[str, Event] = {
     "start": events.StartCommanded(),
     "stop": events.StopCommanded(),
     "restart": events.RestartCommanded(),
@@ -132,7 +131,7 @@ class Fleet:
             ConfigError: there are more bots than uids.
         """
         become_subreaper()
-        recalled = await self._journal.recall()
+        recalled = self._journal.recall()
         left = await asyncio.to_thread(end_leftovers, self._instance, recalled.processes)
         if left.ended or left.remaining:
             log.warning("leftovers.ended", count=left.ended, remaining=list(left.remaining))
@@ -151,8 +150,8 @@ class Fleet:
             member.worker = Worker(enabled=member.settings.enabled, wanted=wanted)
             self._tell(member, events.MasterStarted())
 
-    async def command(self, verb: Verb, bot_ids: Sequence[BotId]) -> dict[BotId, str]:
-        """Start, stop or restart bots; returns when what is wanted of them is durable.
+    async def command(self, verb: str, bot_ids: Sequence[BotId]) -> dict[BotId, str]:
+        """``start``, ``stop`` or ``restart`` bots; returns when what is wanted of them is durable.
 
         Returns:
             A sentence for each bot that the command does nothing for.
@@ -365,7 +364,7 @@ class Fleet:
             case Hello():
                 pass
             case Ready(allowed):
-                self._ingress.set_allowed_updates(bot_id, allowed_updates(member, allowed))
+                self._ingress.set_allowed_updates(bot_id, allowed)
                 if member.worker.phase is Phase.BOOT and member.handle is not None:
                     boot_ms = round((self._clock() - member.handle.started_at) * 1000)
                     log.info("worker.ready", bot=bot_id, generation=generation, boot_ms=boot_ms)

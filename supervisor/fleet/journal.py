@@ -54,11 +54,11 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def recall(self) -> Recalled:
+    def recall(self) -> Recalled:
         """Return what an earlier master wrote."""
-        wanted = await self._store.recall(_WANTED)
-        uids = await self._store.recall(_UID)
-        processes = await self._store.recall(_PROCESSES)
+        wanted = self._store.recall(_WANTED)
+        uids = self._store.recall(_UID)
+        processes = self._store.recall(_PROCESSES)
         return Recalled(
             {BotId(key.removeprefix(_WANTED)): _wanted(value) for key, value in wanted.items()},
             {BotId(key.removeprefix(_UID)): int(value) for key, value in uids.items()},

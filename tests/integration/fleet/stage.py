@@ -134,7 +134,7 @@ class MemoryStore:
     async def remember(self, key: str, value: bytes) -> None:
         self.rows[key] = value
 
-    async def recall(self, prefix: str) -> dict[str, bytes]:
+    def recall(self, prefix: str) -> dict[str, bytes]:
         return {key: value for key, value in self.rows.items() if key.startswith(prefix)}
 
 
