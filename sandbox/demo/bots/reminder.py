@@ -4,7 +4,7 @@ A plain python-telegram-bot script. It runs alone, with ``BOT_TOKEN=... python r
 brama-supervisor as it is.
 """
 
-# mypy: disable-error-code="union-attr, index"
+# mypy: disable-error-code="union-attr, index, arg-type"
 import os
 
 from telegram import Update
