@@ -40,7 +40,8 @@ class BotCalls:
         self._notices = notices
         self._aliases = {token}
         self._others: list[Bot] = []
-        self._webhook_url = ""
+        #: Where the script believes its updates are sent.
+        self.webhook_url = ""
         #: Until the bot serves, getMe is answered from the master's cache.
         self.serving = False
 
@@ -99,18 +100,18 @@ class BotCalls:
 
     async def _set_webhook(self, data: dict[str, Any]) -> bool:
         self._refuse("set_webhook", "set_webhook() was not sent: updates come through the supervisor")
-        self._webhook_url = str(data.get("url", ""))
+        self.webhook_url = str(data.get("url", ""))
         self._mind_dropping(data)
         return True
 
     async def _delete_webhook(self, data: dict[str, Any]) -> bool:
         self._refuse("delete_webhook", "delete_webhook() was not sent: updates come through the supervisor")
-        self._webhook_url = ""
+        self.webhook_url = ""
         self._mind_dropping(data)
         return True
 
     async def _get_webhook_info(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"url": self._webhook_url, "has_custom_certificate": False, "pending_update_count": 0}
+        return {"url": self.webhook_url, "has_custom_certificate": False, "pending_update_count": 0}
 
     async def _close(self, _: dict[str, Any]) -> bool:
         self._refuse("close", "close() was not sent: it would end the supervisor's own connection")

@@ -42,10 +42,16 @@ class Draining:
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
         """Handle SIGTERM for a script that does not."""
+        if not self.begin_soon():
+            raise SystemExit(128 + number)
+
+    def begin_soon(self) -> bool:
+        """Have ``begin`` called in the bot's loop, from any thread; False if no loop runs."""
         loop = self._session.loop
         if loop is None or not loop.is_running():
-            raise SystemExit(128 + number)
+            return False
         loop.call_soon_threadsafe(self.begin)
+        return True
 
     def install(self) -> None:
         """Handle SIGTERM until the script handles it itself; to be called in the main thread."""

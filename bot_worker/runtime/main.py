@@ -3,9 +3,12 @@
 Runs in: worker.
 """
 
+import concurrent.futures.thread
 import os
 import sys
+import threading
 import traceback
+from contextlib import suppress
 from types import TracebackType
 
 from bot_worker.ending import end_process
@@ -13,6 +16,7 @@ from bot_worker.runtime import patches
 from bot_worker.runtime.entry import run_entry
 from bot_worker.runtime.policy.boot_failure import end_before_ready, exit_code_of
 from bot_worker.runtime.ports import Channel
+from bot_worker.runtime.restarts import forbid_exec
 from bot_worker.runtime.worker import Worker
 from brama.exit_codes import ExitCode
 from brama.messages import Boot
@@ -30,14 +34,25 @@ def run(boot: Boot, channel: Channel) -> int:
     worker = Worker(boot, channel, end_process)
     patches.bind(worker)
     worker.draining.install()
+    forbid_exec(worker.notices, worker.draining.begin_soon)
     error: BaseException | None = None
     try:
         run_entry(boot)
     except BaseException as raised:
         error = raised
+    _wait_for_threads()
     code = _judge(worker, error, channel)
     worker.say_last_words()
     return code
+
+
+def _wait_for_threads() -> None:
+    """Wait for a bot that lives in a thread of its script, as the interpreter does at its exit."""
+    pooled = concurrent.futures.thread._threads_queues
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread() and thread not in pooled:
+            with suppress(KeyboardInterrupt):
+                thread.join()
 
 
 def _judge(worker: Worker, error: BaseException | None, channel: Channel) -> int:
@@ -75,12 +90,11 @@ def _log(error: BaseException | None) -> None:
 
 
 def _without_own_frames(stack: TracebackType | None) -> TracebackType | None:
-    """Return the part of ``stack`` from the bot's first line on."""
-    part = stack
+    """Return the part of ``stack`` from the bot's first line on, None if there is none."""
     ours = (_OWN_FOLDER, "<frozen importlib")
-    while part is not None and part.tb_frame.f_code.co_filename.startswith(ours):
-        part = part.tb_next
-    return part if part is not None else stack
+    while stack is not None and stack.tb_frame.f_code.co_filename.startswith(ours):
+        stack = stack.tb_next
+    return stack
 
 
 def _place(error: BaseException | None) -> str:

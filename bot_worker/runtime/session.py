@@ -54,7 +54,6 @@ class Session:
         self._has_updater = False
         self._updater: Updater | None = None
         self._allowed_updates: list[str] | None = None
-        self._is_open = False
         self._stopping = False
         self._managed: AnyApplication | None = None
         self.on_messages: OnMessages = lambda _: None
@@ -124,7 +123,6 @@ class Session:
 
     def _open(self, application: AnyApplication) -> None:
         assert self.loop is not None
-        self._is_open = True
         self._parts.dispatcher.application = application
         if is_persistent(application):
             self._parts.acknowledger.keep_for(application)

@@ -31,6 +31,7 @@ async def start(worker: Worker, updater: Updater, arguments: Mapping[str, Any]) 
             raise RuntimeError("This Updater was not initialized via `Updater.initialize`!")
         if arguments.get("drop_pending_updates"):
             worker.calls.say_nothing_dropped()
+        worker.calls.webhook_url = arguments.get("webhook_url") or ""
         worker.session.polling_wanted(updater)
         updater._running = True
         worker.session.polling_started(arguments.get("allowed_updates"))

@@ -58,8 +58,8 @@ def start_bot(nursery: Nursery, api: RunningSandbox, token: str, tmp_path: Path)
             entry.write_text(dedent(script))
         elif changes.get("kind") == "app":
             entry = Path(script)
-        values = {"entry": str(entry)} | changes
-        masters.append(Master(nursery, boot(tmp_path, api.base_url, token, **values)))
+        values = {"entry": str(entry), "folder": tmp_path, "base_url": api.base_url, "token": token} | changes
+        masters.append(Master(nursery, boot(**values)))
         return masters[-1]
 
     yield start
