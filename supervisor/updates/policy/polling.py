@@ -155,9 +155,9 @@ Outcome = Success | Trouble | Held | Full | Drained
 class Polling:
     """Where one bot's intake stands.
 
-    ``is_known``: Telegram has answered a call of this token with anything but 429. ``is_settled``: nothing has
-    failed since the last whole answer, so the next poll may be a long one. ``failures`` and ``conflicts`` count
-    those in a row; ``calm_from`` is when the last conflict's wait ended, in monotonic seconds.
+    ``is_known``: Telegram has answered a call of this token with anything but 429. ``is_settled``: nothing
+    failed since the last whole answer, so the next poll may be a long one. ``failures`` and ``conflicts``
+    count those in a row; ``calm_from`` is when the last conflict's wait ended, in monotonic seconds.
     """
 
     ingress: IngressState = IngressState.OFF
