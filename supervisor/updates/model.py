@@ -118,7 +118,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An update that was given up, kept with its body for replay. Times in epoch seconds."""
+    """An update that was given up, kept with its body for replay. Times in epoch seconds.
+
+    ``raw`` is empty in listings. ``attempts`` are failed tries and charged deaths. ``bot_id`` is the label at
+    arrival; whose update it is says ``source``.
+    """
 
     letter_id: int
     bot_id: BotId
@@ -133,11 +137,16 @@ class DeadLetter:
     died_utc: float
     size_bytes: int
     raw: bytes
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What became of one batch after its commit; ``last_update_id`` is the id of its last element."""
+    """What became of one batch after its commit.
+
+    ``last_update_id`` is the id of the last element whose id can be told, malformed ones included; the next
+    poll's offset is one more. ``malformed`` counts elements, whether or not they were buried before.
+    """
 
     last_update_id: UpdateId | None
     queued: int
