@@ -4,12 +4,10 @@ Runs in: master.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from brama.config.settings import BotSettings
 from supervisor.fleet.policy import reasons
-from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.model import Limits, Phase, State, Worker
 from supervisor.fleet.view import WorkerView
 from supervisor.fleet.worker_handle import WorkerHandle
@@ -35,8 +33,6 @@ class Member:
     heartbeat_at: float | None = None
     messages: int = 0
     errors: int = 0
-    #: Events that happened while another was being applied.
-    pending: list[Event] = field(default_factory=list)
 
     def view(self, why_spawning: str | None) -> WorkerView:
         """Return how the bot stands; ``why_spawning`` explains a fork that is not answered yet."""
@@ -61,9 +57,3 @@ class Member:
             heartbeat_at=self.heartbeat_at,
             ready=worker.state is State.RUNNING,
         )
-
-
-def allowed_updates(member: Member, asked: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the kinds of updates to fetch: as configured, else as the script asked; None: all."""
-    configured = member.settings.allowed_updates
-    return asked if configured is None else configured

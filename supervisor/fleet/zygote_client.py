@@ -185,6 +185,7 @@ class ZygoteClient:
         match message:
             case Warm():
                 life.warm, life.warm_at, self._trouble = message, life.heard_at, None
+                self._cancel_timers()  # the watchdog's limit was that of a warm-up
                 log.info("zygote.warmed", pid=message.pid, warm_up_ms=round(message.warm_up_ms))
                 if self._first_warm is not None and not self._first_warm.done():
                     self._first_warm.set_result(message)
@@ -208,6 +209,7 @@ class ZygoteClient:
             self._closing.set_result(None)
             return
         log.warning("zygote.died", pid=life.process.pid, how=how, unanswered=len(life.asked))
+        self._trouble = self._trouble or f"the zygote ended ({how}) and is being replaced"
         if life.warm is None:
             self._refuse(
                 ZygoteError(f"the zygote ended before it was warm ({how}); master.log shows what it wrote")

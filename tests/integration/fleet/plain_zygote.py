@@ -58,6 +58,7 @@ def be_zygote(control: socket.socket) -> None:
         datagram, fds, _, _ = socket.recv_fds(control, 4096, 1)
         if not datagram:
             return
+        os.set_inheritable(fds[0], False)
         request = decode_to_zygote(datagram)
 
         def become(handshake: socket.socket, pipe_fd: int = fds[0]) -> None:

@@ -154,7 +154,7 @@ class Stage:
     def state(self, bot_id: str = "shop") -> State:
         return self.view(bot_id).state
 
-    async def reaches(self, state: State, bot_id: str = "shop", timeout_s: float = 20.0) -> WorkerView:
+    async def reaches(self, state: State, bot_id: str = "shop", timeout_s: float = 30.0) -> WorkerView:
         """Wait until a bot is in ``state``."""
         await await_until(lambda: self.state(bot_id) is state, timeout_s, f"{bot_id} to be {state}")
         return self.view(bot_id)
