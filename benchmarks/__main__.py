@@ -52,7 +52,7 @@ def main() -> None:
         if "throughput" in wanted:
             throughput.compare()
         if "loss" in wanted:
-            loss.compare([BashLoop(), Ours()])
+            loss.compare([BashLoop(), Ours({"restart": {"cooldown": "1s", "budget": 1000}})])
 
 
 if __name__ == "__main__":
