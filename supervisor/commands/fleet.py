@@ -208,8 +208,6 @@ def _command_bots(verb: "Verb", bots: list[str], config: Path | None) -> int:
         worker = arrival.worker
         words = [f"{worker.bot_id}: {worker.state}"]
         words += [f"(pid {worker.pid})"] if worker.pid and arrival.outcome is Outcome.REACHED else []
-        # What the master said when it took the command is old news once the bot has got there.
-        is_there = arrival.outcome is Outcome.REACHED
-        remark = worker.reason or ("" if is_there else details.get(worker.bot_id))
+        remark = "" if arrival.outcome is Outcome.REACHED else worker.reason or details.get(worker.bot_id)
         typer.echo(" ".join(words) + (f": {remark}" if remark else ""))
     return ExitCode.OK if all(each.outcome is Outcome.REACHED for each in arrivals) else ExitCode.FAILED
