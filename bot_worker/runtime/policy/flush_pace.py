@@ -13,7 +13,7 @@ DURATION_FACTOR = 20
 #: The longest pause after savings that failed, seconds.
 MAX_PAUSE_S = 30.0
 #: Failures in a row that are worth waiting for, of another kind than a disk's (what cannot be pickled, say).
-MAX_TRIES = 5
+MAX_TRIES = 4
 
 
 class Verdict(Enum):

@@ -29,7 +29,7 @@ from brama.messages import (
     decode_from_worker,
     encode_messages,
 )
-from tests.waiting import wait_until
+from tests.waiting import PAUSE_S, wait_until
 
 M = TypeVar("M")
 
@@ -113,28 +113,24 @@ class Master:
     # --- from the worker ----------------------------------------------------------------------------
 
     def wait(self, predicate: Callable[[], Any], what: str = "") -> Any:
-        """Read until ``predicate`` returns something true; return that."""
+        """Read until ``predicate``, which may look at anything, returns something true; return that."""
         deadline = monotonic_s() + TIMEOUT_S
         while not (value := predicate()):
-            left = deadline - monotonic_s()
-            if left <= 0 or self._at_end or not self._read(left):
-                value = predicate()
-                assert value, f"in vain for {what or predicate}; it said {self.said}; log:\n{self.log}"
-                return value
+            over = self._at_end or monotonic_s() >= deadline
+            assert not over, f"in vain for {what or predicate}; it said {self.said}; log:\n{self.log}"
+            self._read(PAUSE_S)
         return value
 
-    def _read(self, timeout_s: float) -> bool:
+    def _read(self, timeout_s: float) -> None:
         readable, _, _ = select.select([self._socket], [], [], timeout_s)
-        if not readable:
-            return False
-        try:
-            chunk = self._socket.recv(65536)
-        except ConnectionResetError:
-            chunk = b""
-        self._at_end = not chunk
-        for body in self._frames.feed(chunk):
-            self.said.extend(decode_from_worker(body))
-        return bool(chunk)
+        if readable:
+            try:
+                chunk = self._socket.recv(65536)
+            except ConnectionResetError:
+                chunk = b""
+            self._at_end = not chunk
+            for body in self._frames.feed(chunk):
+                self.said.extend(decode_from_worker(body))
 
     def all_said(self, kind: type[M]) -> list[M]:
         """Return the messages of one kind so far."""
@@ -179,6 +175,14 @@ class Master:
     def wait_exit(self) -> int:
         """Read the pipe to its end; return the exit code."""
         self.wait(lambda: self._at_end, "end of the pipe")
+        return self.wait_gone()
+
+    def hang_up(self) -> None:
+        """Close the pipe, as a dying master does."""
+        self._socket.close()
+
+    def wait_gone(self) -> int:
+        """Wait for the end of the process; return its exit code."""
         wait_until(self._ended, TIMEOUT_S, "exit")
         assert self.code is not None
         return self.code
