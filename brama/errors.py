@@ -22,4 +22,8 @@ class ZygoteError(BramaError):
 
 
 class NoMasterError(BramaError):
-    """No master answers on this configuration's control socket."""
+    """No master runs for this configuration."""
+
+
+class UnreachableError(BramaError):
+    """A master runs, and this command cannot talk to it: it is another user's, or it does not answer."""

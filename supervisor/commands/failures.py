@@ -5,7 +5,7 @@ Runs in: command line | master (before it is ready).
 
 import sys
 
-from brama.errors import BramaError, ConfigError, NoMasterError
+from brama.errors import BramaError, ConfigError, NoMasterError, UnreachableError
 from brama.exit_codes import ExitCode
 
 #: What a shell reports of a process that SIGINT ended.
@@ -21,7 +21,7 @@ def say_failure(error: BramaError) -> ExitCode:
     match error:
         case ConfigError():
             return ExitCode.CONFIG
-        case NoMasterError():
+        case NoMasterError() | UnreachableError():
             return ExitCode.UNAVAILABLE
         case _:
             return ExitCode.FAILED

@@ -118,7 +118,10 @@ def _start_foreground(settings: "Settings") -> int:
 
     shows_table = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with naming_config(settings.config_path):
-        return run(settings, foreground_table=shows_table)
+        code = run(settings, foreground_table=shows_table)
+    if shows_table:  # it went with its screen, and nothing else says that the end was a good one
+        typer.echo("stopped" if code == ExitCode.OK else f"ended with exit code {code}")
+    return code
 
 
 def _start_daemon(settings: "Settings") -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brama.errors import NoMasterError
+from brama.errors import NoMasterError, UnreachableError
 from brama.exit_codes import ExitCode
 from supervisor.commands.options import ConfigOption, JsonOption, config_of
 
@@ -97,10 +97,8 @@ def _watch_on_terminal(project: "Project") -> int:
         while True:
             try:
                 live.update(StatusTable(project.client.status(), is_bounded=True), refresh=True)
-            except NoMasterError as error:
-                live.update(
-                    Text(f"{error} for {project.config_path}; waiting for one", "yellow"), refresh=True
-                )
+            except (NoMasterError, UnreachableError) as error:
+                live.update(Text(f"{project.config_path}: {error}; trying again", "yellow"), refresh=True)
             select.select([], [], [], REFRESH_S)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from brama.clock import monotonic_s
-from brama.errors import BramaError, NoMasterError
+from brama.errors import BramaError, NoMasterError, UnreachableError
 from supervisor.commands.progress_line import ProgressLine
 from supervisor.control.client import ControlClient, MasterProcess
 from supervisor.control.policy.goals import Outcome, judge
@@ -68,13 +68,15 @@ def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: floa
             except NoMasterError:
                 if not process.is_visible:
                     return
+            except UnreachableError:
+                pass  # it is busy ending
             else:
                 processes = max(processes, progress.alive)
                 line.show(describe_progress(progress, processes))
             if monotonic_s() > deadline:
                 raise BramaError(
-                    f"the master (pid {process.pid}) did not stop in {deadline_s + STOP_MARGIN_S:g} s; its log "
-                    f"says why; kill -KILL {process.pid} ends it and its bots, no update is lost"
+                    f"the master (pid {process.pid}) is not through after {deadline_s + STOP_MARGIN_S:g} s; "
+                    f"its log says why; kill -KILL {process.pid} ends it and its bots, no update is lost"
                 )
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from brama.errors import BramaError, NoMasterError
+from brama.errors import BramaError, NoMasterError, UnreachableError
 from supervisor.control.policy.progress import Progress
 from supervisor.control.ports import CommandResult, Verb
 from supervisor.control.status import Status, decode_status
@@ -33,7 +33,9 @@ from supervisor.control.wire import (
 )
 
 #: A master answers in milliseconds; one that is silent for so long hangs, or its machine does.
-ANSWER_TIMEOUT_S = 35.0
+ANSWER_TIMEOUT_S = 10.0
+#: Changes wait for the disk, and the master itself gives up after 30 s.
+CHANGE_TIMEOUT_S = 35.0
 
 T = TypeVar("T")
 
@@ -45,8 +47,8 @@ class RequestRefusedError(BramaError):
 class _UnixConnection(HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=ANSWER_TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -57,7 +59,7 @@ class _UnixConnection(HTTPConnection):
 
 
 class ControlClient:
-    """Asks the master that listens at ``path``; methods raise BramaError, NoMasterError if none listens."""
+    """Asks the master that listens at ``path``; methods raise BramaError, NoMasterError if none does."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -109,7 +111,7 @@ class ControlClient:
 
     def master_process(self) -> "MasterProcess":
         """Return a hold on the master's process, by which its end is noticed."""
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, ANSWER_TIMEOUT_S)
         with self._failures(), contextlib.closing(connection):
             connection.connect()
             return MasterProcess(_peer_pid(connection.sock))
@@ -125,7 +127,8 @@ class ControlClient:
 
     def _request(self, method: str, target: str, body: bytes = b"") -> bytes:
         headers = {"Content-Type": "application/json", "Connection": "close"}
-        connection = _UnixConnection(self._path)
+        timeout_s = ANSWER_TIMEOUT_S if method == "GET" else CHANGE_TIMEOUT_S
+        connection = _UnixConnection(self._path, timeout_s)
         with self._failures(), contextlib.closing(connection):
             connection.request(method, target, body or None, headers)
             answer = connection.getresponse()
@@ -141,13 +144,13 @@ class ControlClient:
         except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
             raise NoMasterError("no master runs") from error
         except PermissionError as error:
-            raise NoMasterError(
+            raise UnreachableError(
                 f"{self._path}: the master is another user's; run the command as that user or as root"
             ) from error
         except TimeoutError as error:
-            raise NoMasterError(f"the master does not answer within {ANSWER_TIMEOUT_S:g} s") from error
+            raise UnreachableError("the master does not answer; its log may say why") from error
         except (OSError, HTTPException) as error:
-            raise NoMasterError(f"{self._path}: the master cannot be reached: {error}") from error
+            raise UnreachableError(f"{self._path}: the master cannot be reached: {error}") from error
 
 
 class MasterProcess:

@@ -63,7 +63,7 @@ def test_it_runs_until_it_is_told_to_stop(home, end):
     demo = subprocess.Popen([COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert demo.stdout is not None
-        said = []
+        said: list[str] = []
         while not (said and said[-1].startswith("Ctrl-C")):
             line = demo.stdout.readline()
             assert line, f"the demo ended early: {said} {demo.stderr and demo.stderr.read()}"

@@ -240,6 +240,7 @@ def test_a_foreground_master_on_a_terminal_shows_a_table(operator):
         os.close(master_end)
     assert master.returncode == 0
     assert b"\x1b[?1049l" in seen
+    assert seen.rstrip().endswith(b"stopped")
     assert b"Traceback" not in seen
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from brama.errors import UnreachableError
 from brama.exit_codes import ExitCode
 from supervisor.cli import run
 from supervisor.commands.project import locate
+from supervisor.control import client
 from tests.waiting import wait_until
 
 
@@ -139,6 +141,23 @@ def test_a_master_that_does_not_answer_is_waited_for_and_ended_by_interrupt(proj
     out, err = command.communicate(timeout=20)
     assert (command.returncode, out) == (130, "")
     assert "Traceback" not in err
+
+
+def test_a_master_that_hangs_is_told_from_none(cli, master, monkeypatch):
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT_S", 0.2)
+    os.kill(master.pid, signal.SIGSTOP)
+    code, out, err = cli("status")
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
+    assert "the master does not answer" in err
+
+
+def test_another_users_master_is_told_from_none(project, tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(client._UnixConnection, "connect", refuse)
+    with pytest.raises(UnreachableError, match="another user's"):
+        client.ControlClient(project / "state" / "brama.sock").status()
 
 
 def _links(pid: int) -> str:
