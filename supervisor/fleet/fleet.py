@@ -8,8 +8,7 @@ Runs in: master.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, assert_never
 
 from brama.clock import Clock, monotonic_s
@@ -18,24 +17,11 @@ from brama.errors import BramaError
 from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.marks import instance_of
-from brama.messages import (
-    Begun,
-    BootFailed,
-    Failed,
-    FromWorker,
-    Heartbeat,
-    Hello,
-    Notice,
-    Processed,
-    Ready,
-    Released,
-    Returned,
-)
-from supervisor.fleet.boot import build_boot, limits_of
-from supervisor.fleet.gate import Gate
+from supervisor.fleet.boot import limits_of
+from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
-from supervisor.fleet.linux import become_subreaper, free_memory_share, read_rss_anon_bytes, read_stat
+from supervisor.fleet.linux import become_subreaper, free_memory_share
 from supervisor.fleet.member import Member
 from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.capacity import Capacity
@@ -43,14 +29,10 @@ from supervisor.fleet.policy.effects import Effect
 from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.lifecycle import step
 from supervisor.fleet.policy.model import Phase, Wanted, Worker
-from supervisor.fleet.ports import Birth, Delivery, Ingress, Store, Zygote
+from supervisor.fleet.ports import Delivery, Ingress, Store, Zygote
 from supervisor.fleet.room import Room
-from supervisor.fleet.rounds import Rounds
-from supervisor.fleet.strays import Strays
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
-from supervisor.fleet.worker_handle import WorkerHandle
-from supervisor.fleet.worker_process import Exit
 
 #: Orphans are reaped, and bots without room looked after, at this interval.
 TIDY_S = 2.0
@@ -97,22 +79,28 @@ class Fleet:
         self._delivery = delivery
         self._ingress = ingress
         self._zygote = zygote
-        self._environ = environ
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._instance = instance_of(settings.state_dir)
-        self._journal = Journal(store, spawn, self._processes)
-        self._strays = Strays(self._instance, self._is_watched, lambda: not zygote.owes_answers)
-        self._gate = Gate(self._loop, cores, self._ask_zygote)
-        self._rounds = Rounds(self._loop, self._with_process, self._look_at)
-        limits = settings.limits
-        capacity = Capacity(limits.max_workers, limits.max_workers_per_core, cores, limits.min_free_memory)
-        self._room = Room(capacity, free_memory, clock)
         self._members = {
             bot.id: Member(bot, limits_of(settings, bot), Worker(enabled=bot.enabled))
             for bot in settings.bots
         }
-        self._pids: set[int] = set()
+        self._crew = Crew(
+            settings,
+            self._members,
+            delivery=delivery,
+            ingress=ingress,
+            zygote=zygote,
+            environ=environ,
+            cores=cores,
+            clock=clock,
+            tell=self._tell,
+            on_change=self._processes_changed,
+        )
+        self._journal = Journal(store, spawn, self._crew.processes)
+        limits = settings.limits
+        capacity = Capacity(limits.max_workers, limits.max_workers_per_core, cores, limits.min_free_memory)
+        self._room = Room(capacity, free_memory, clock)
         self._events: deque[tuple[Member, Event]] = deque()
         self._applying = False
         self._unsaved: dict[BotId, Wanted] = {}
@@ -132,7 +120,9 @@ class Fleet:
         """
         become_subreaper()
         recalled = self._journal.recall()
-        left = await asyncio.to_thread(end_leftovers, self._instance, recalled.processes)
+        left = await asyncio.to_thread(
+            end_leftovers, instance_of(self._settings.state_dir), recalled.processes
+        )
         if left.ended or left.remaining:
             log.warning("leftovers.ended", count=left.ended, remaining=list(left.remaining))
         if self._settings.isolation.uids is not None:
@@ -143,7 +133,7 @@ class Fleet:
         await self._zygote.wait_warm()
         if self._closing:
             return
-        self._rounds.start()
+        self._crew.start()
         self._tidy()
         for bot_id, member in self._members.items():
             wanted = recalled.wanted.get(bot_id, Wanted.RUNNING)
@@ -174,11 +164,7 @@ class Fleet:
 
     def views(self) -> tuple[WorkerView, ...]:
         """Return how every bot stands, in the order of the configuration."""
-        trouble = self._zygote.trouble
-        return tuple(
-            member.view("waits for its turn to boot" if self._gate.is_waiting(bot_id) else trouble)
-            for bot_id, member in self._members.items()
-        )
+        return tuple(member.view(self._crew.why_waiting(bot_id)) for bot_id, member in self._members.items())
 
     async def stop(self, timeout_s: float) -> None:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
@@ -188,11 +174,10 @@ class Fleet:
         if timeout_s <= 0:
             await self._zygote.aclose()
         await self._empty.wait()
-        self._rounds.stop()
         if self._tidying is not None:
             self._tidying.cancel()
         await self._zygote.aclose()
-        self._strays.reap_orphans()
+        self._crew.stop()
         await self._journal.close()
 
     # --- for the pollers ----------------------------------------------------------------------
@@ -249,14 +234,11 @@ class Fleet:
             case effects.Spawn(generation):
                 self._spawn(member, Generation(generation))
             case effects.CancelSpawn(generation):
-                if self._gate.withdraw(bot_id):
-                    self._tell(member, events.SpawnFailed("withdrawn"))
-                else:
-                    self._zygote.withdraw(bot_id, Generation(generation))
+                self._crew.cancel(member, Generation(generation))
             case _ if handle is None:
                 log.error("fleet.effect_failed", bot=bot_id, effect=type(effect).__name__)
             case effects.SendBoot():
-                self._boot(member, handle)
+                self._crew.boot(member, handle)
             case effects.OpenDelivery():
                 member.delivering = True
                 self._delivery.worker_ready(bot_id, Generation(member.worker.generation), handle.send)
@@ -296,113 +278,9 @@ class Fleet:
     def _spawn(self, member: Member, generation: Generation) -> None:
         refusal = self._room.refusal()
         if refusal is None:
-            self._gate.enter(member.settings.id, generation)
+            self._crew.spawn(member, generation)
         else:
             self._tell(member, events.CapacityRefused(refusal))
-
-    def _ask_zygote(self, bot_id: BotId, generation: Generation) -> None:
-        self._zygote.fork(bot_id, generation, partial(self._born, self._members[bot_id], generation))
-
-    def _born(self, member: Member, generation: Generation, outcome: Birth | str) -> None:
-        bot_id = member.settings.id
-        if isinstance(outcome, str):
-            self._gate.leave(bot_id)
-            self._tell(member, events.SpawnFailed(outcome))
-            return
-        try:
-            member.handle = WorkerHandle(
-                self._loop,
-                bot_id,
-                outcome,
-                self._strays,
-                on_message=partial(self._heard, member, generation),
-                on_broken=lambda reason: self._tell(member, events.LinkBroken(reason)),
-                on_gone=partial(self._gone, member),
-            )
-        except OSError as error:  # its pipe's end ends it: without a Boot it is nobody
-            outcome.pipe.close()
-            self._gate.leave(bot_id)
-            self._tell(member, events.SpawnFailed(f"its process cannot be watched: {error.strerror}"))
-            return
-        self._pids.add(outcome.pid)
-        member.shared_bytes = self._zygote.memory_bytes
-        member.memory_bytes, member.heartbeat_at = 0, None
-        self._journal.processes_changed()
-        self._tell(member, events.SpawnSucceeded(outcome.pid))
-        log.info("worker.started", bot=bot_id, generation=generation, pid=outcome.pid)
-
-    def _boot(self, member: Member, handle: WorkerHandle) -> None:
-        assert member.identity is not None, "identity comes first"
-        boot = build_boot(
-            self._settings,
-            member.settings,
-            Generation(member.worker.generation),
-            instance=self._instance,
-            identity=member.identity,
-            environ=self._environ,
-            memory_cap_bytes=member.limits.memory_bytes,
-            uid=member.uid,
-        )
-        handle.boot(boot)
-
-    # --- what workers say, and their end --------------------------------------------------------
-
-    def _heard(self, member: Member, generation: Generation, message: FromWorker) -> None:
-        bot_id = member.settings.id
-        match message:
-            case Begun() | Released() | Returned():
-                self._delivery.worker_said(bot_id, generation, message)
-            case Processed(seqs):
-                member.messages += len(seqs)
-                self._delivery.worker_said(bot_id, generation, message)
-            case Failed():
-                member.errors += 1
-                self._delivery.worker_said(bot_id, generation, message)
-            case Heartbeat(uss_bytes=uss_bytes):
-                member.memory_bytes, member.heartbeat_at = uss_bytes, self._clock()
-                self._tell(member, events.HeartbeatReceived(uss_bytes))
-            case Hello():
-                pass
-            case Ready(allowed):
-                self._ingress.set_allowed_updates(bot_id, allowed)
-                if member.worker.phase is Phase.BOOT and member.handle is not None:
-                    boot_ms = round((self._clock() - member.handle.started_at) * 1000)
-                    log.info("worker.ready", bot=bot_id, generation=generation, boot_ms=boot_ms)
-                self._gate.leave(bot_id)
-                self._tell(member, events.ReadyReceived())
-            case BootFailed(cause, detail):
-                log.warning("worker.boot_failed", bot=bot_id, cause=cause, detail=detail)
-                self._tell(member, events.BootFailed(cause != "network", detail))
-            case Notice(code, text):
-                log.warning("bot.warned", bot=bot_id, code=code, text=text)
-            case _ as never:
-                assert_never(never)
-
-    def _gone(self, member: Member, exited: Exit) -> None:
-        bot_id, worker, handle = member.settings.id, member.worker, member.handle
-        assert handle is not None
-        in_flight, charged = 0, False
-        if member.delivering:
-            in_flight = self._delivery.in_flight(bot_id).count
-            charged = self._delivery.worker_gone(bot_id, commanded=worker.commanded)
-        self._pids.discard(handle.pid)
-        member.handle, member.delivering = None, False
-        member.memory_bytes, member.heartbeat_at = 0, None
-        self._gate.leave(bot_id)
-        self._journal.processes_changed()
-        self._tell(member, events.WorkerExited(exited.code, exited.signal, charged))
-        log.info(
-            "worker.exited",
-            bot=bot_id,
-            generation=worker.generation,
-            pid=handle.pid,
-            **({"code": exited.code} if exited.signal is None else {"signal": exited.signal}),
-            reason=worker.reason or reasons.describe_exit(exited.code, exited.signal),
-            uptime_s=round(self._clock() - handle.started_at, 3),
-            in_flight=in_flight,
-            charged=charged,
-            state=member.worker.state,
-        )
 
     # --- the fleet as a whole -------------------------------------------------------------------
 
@@ -420,41 +298,13 @@ class Fleet:
         for bot_id in self._room.next_in_line():
             self._tell(self._members[bot_id], events.CapacityFreed())
 
-    def _look_at(self, bot_id: BotId) -> None:
-        """Take one worker's memory, and note its descendants."""
-        member = self._members[bot_id]
-        handle = member.handle
-        if handle is None or (anonymous := read_rss_anon_bytes(handle.pid)) is None:
-            return
-        private_bytes = max(anonymous - member.shared_bytes, 0)
-        if member.heartbeat_at is None:
-            member.memory_bytes = private_bytes
-        seen = handle.seen
-        handle.look_around()
-        if handle.seen != seen:
-            self._journal.processes_changed()
-        self._tell(member, events.MemorySampled(private_bytes))
+    def _processes_changed(self) -> None:
+        self._journal.processes_changed()
 
     def _tidy(self) -> None:
-        self._strays.reap_orphans()
+        self._crew.tidy()
         self._offer_room()
         self._tidying = self._loop.call_later(TIDY_S, self._tidy)
-
-    def _with_process(self) -> Iterable[BotId]:
-        return [bot_id for bot_id, member in self._members.items() if member.handle is not None]
-
-    def _is_watched(self, pid: int) -> bool:
-        return pid == self._zygote.pid or pid in self._pids
-
-    def _processes(self) -> Iterable[tuple[int, int]]:
-        """Return all processes that are to be ended should this master not do it, as (pid, started_ticks)."""
-        found: set[tuple[int, int]] = set()
-        for member in self._members.values():
-            if (handle := member.handle) is not None:
-                found |= {(handle.pid, handle.started_ticks), *handle.seen}
-        if (pid := self._zygote.pid) is not None and (stat := read_stat(pid)) is not None:
-            found.add((pid, stat.started_ticks))
-        return found
 
     def _report(self, member: Member, before: Phase) -> None:
         """Log the turns that an operator looks for."""

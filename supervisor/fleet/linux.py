@@ -126,6 +126,16 @@ def read_children(pid: int) -> list[int]:
     return found
 
 
+def read_adopted() -> list[int]:
+    """Return the children of this process's main thread, zombies included: orphans become its children."""
+    pid = os.getpid()
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(child) for child in file.read().split()]
+    except FileNotFoundError:
+        return read_children(pid)
+
+
 def read_descendants(pid: int) -> list[Stat]:
     """Return the living children of a process, their children, and so on."""
     found: list[Stat] = []

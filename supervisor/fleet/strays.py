@@ -8,22 +8,32 @@ worker's descendants. Without evidence it is left alone; a zombie is reaped in a
 Runs in: master.
 """
 
+import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from brama.clock import monotonic_s
 from brama.ids import BotId
+from brama.log import get_logger
 from brama.marks import MARKER_VARIABLE, comm_mark, parse_marker, worker_title
 from supervisor.fleet.linux import (
     Stat,
     kill_exactly,
-    read_children,
+    read_adopted,
     read_comm,
     read_stat,
     read_title,
     read_variable,
 )
+
+#: Strays stuck in the kernel hold up the next generation no longer than this.
+GRACE_S = 5.0
+#: Deaths within this time share one look at the master's children: a fleet that stops is a thousand of them.
+_PAUSE_S = 0.02
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +45,49 @@ class Dead:
     seen: frozenset[tuple[int, int]] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    dead: Dead
+    on_ended: Callable[[], None]
+    until: float
+
+
 class Strays:
-    """Tells a dead worker's strays from everything else.
+    """Tells a dead worker's strays from everything else, and ends them.
 
     Args:
+        loop: the master's.
         instance: names this state directory's processes.
         is_watched: whether a pid is a worker's, or another's whose exit status somebody waits for.
         may_reap: False while a process may exist that the fleet has not been told of.
     """
 
     def __init__(
-        self, instance: str, is_watched: Callable[[int], bool], may_reap: Callable[[], bool]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        instance: str,
+        is_watched: Callable[[int], bool],
+        may_reap: Callable[[], bool],
     ) -> None:
+        self._loop = loop
         self._instance = instance
         self._comm = comm_mark(instance)
         self._is_watched = is_watched
         self._may_reap = may_reap
         self._own_session = os.getsid(0)
+        self._cases: list[_Case] = []
+        self._looked_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def end(self, dead: Dead, on_ended: Callable[[], None]) -> None:
+        """End the strays of a worker that was reaped; ``on_ended`` is called later, when none is left."""
+        self._cases.append(_Case(dead, on_ended, monotonic_s() + GRACE_S))
+        self._look_soon()
 
     def reap_orphans(self) -> list[Stat]:
         """Reap dead orphans; return those that live, whoever they belong to."""
         living = []
-        for pid in read_children(os.getpid()):
+        for pid in read_adopted():
             if self._is_watched(pid):
                 continue
             stat = read_stat(pid)
@@ -70,13 +101,32 @@ class Strays:
                     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
         return living
 
-    def kill_of(self, dead: Iterable[Dead]) -> int:
-        """SIGKILL the strays of ``dead``; return how many there were. Call again until there is none."""
+    def _look_soon(self) -> None:
+        if self._timer is None:
+            delay_s = max(self._looked_at + _PAUSE_S - monotonic_s(), 0.0)
+            self._timer = self._loop.call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._looked_at = monotonic_s()
+        cases, self._cases = self._cases, []
         orphans = self.reap_orphans()
-        strays = [stat for stat in orphans if any(self._is_of(stat, worker) for worker in dead)]
-        for stat in strays:
-            kill_exactly(stat)
-        return len(strays)
+        ended = []
+        for case in cases:
+            left = [stat for stat in orphans if self._is_of(stat, case.dead)]
+            for stat in left:
+                kill_exactly(stat)
+            if left and self._looked_at < case.until:
+                self._cases.append(case)
+                continue
+            if left:
+                pids = [stat.pid for stat in left]
+                log.error("worker.strays_remain", bot=case.dead.bot_id, pids=pids)
+            ended.append(case)
+        if self._cases:
+            self._look_soon()
+        for case in ended:
+            case.on_ended()
 
     def _is_of(self, stat: Stat, worker: Dead) -> bool:
         if worker.pid in (stat.session, stat.group) or (stat.pid, stat.started_ticks) in worker.seen:

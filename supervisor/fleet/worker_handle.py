@@ -12,7 +12,6 @@ from signal import SIGABRT, SIGCONT, SIGTERM
 
 from brama.clock import monotonic_s
 from brama.ids import BotId
-from brama.log import get_logger
 from brama.messages import Boot, Drain, FromWorker, ToWorker
 from supervisor.fleet.linux import read_descendants, read_stat
 from supervisor.fleet.ports import Birth
@@ -22,11 +21,6 @@ from supervisor.fleet.worker_process import Exit, WorkerProcess
 
 #: A process that ends closes its pipe before it is dead; one that lives on for this long has only closed it.
 BROKEN_GRACE_S = 3.0
-#: Strays stuck in the kernel hold up the next generation no longer than this.
-STRAYS_GRACE_S = 5.0
-_STRAYS_POLL_S = 0.01
-
-log = get_logger(__name__)
 
 
 class WorkerHandle:
@@ -128,16 +122,7 @@ class WorkerHandle:
         self._link.close()
         self._process.kill_group()
         exited = self._process.reap()
-        self._end_strays(Dead(self._bot_id, self.pid, self._seen), exited, monotonic_s() + STRAYS_GRACE_S)
-
-    def _end_strays(self, dead: Dead, exited: Exit, until: float) -> None:
-        left = self._strays.kill_of((dead,))
-        if left and monotonic_s() < until:
-            self._loop.call_later(_STRAYS_POLL_S, self._end_strays, dead, exited, until)
-            return
-        if left:
-            log.error("worker.strays_remain", bot=self._bot_id, pid=self.pid, count=left)
-        self._on_gone(exited)
+        self._strays.end(Dead(self._bot_id, self.pid, self._seen), lambda: self._on_gone(exited))
 
 
 def _lives(pid: int, started_ticks: int) -> bool:
