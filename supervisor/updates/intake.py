@@ -98,7 +98,7 @@ class Intake:
         self._settings = settings
         self._arrivals = arrivals
         self._clock = clock
-        self._messages = window or MessageWindow(settings.window, settings.max_keys)
+        self._messages = MessageWindow(settings.window, settings.max_keys) if window is None else window
         self._contents = ContentWindow(settings.window, settings.max_keys)
         self._swept_at = clock()
         #: Messages whose commit is under way, with what is done when it is over.
