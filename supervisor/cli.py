@@ -29,6 +29,7 @@ app = typer.Typer(
     "69 no master to talk to; 78 configuration.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 fleet.add_to(app)

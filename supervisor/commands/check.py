@@ -23,9 +23,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(context: typer.Context, config: ConfigOption = None) -> int:
-    """Read the configuration and say everything that is wrong with it; starts nothing.
+    """Say everything that is wrong with the configuration.
 
-    Exits with 0 if start would accept it, 78 if not.
+    Starts nothing. Exits with 0 if start would accept it, 78 if not.
     """
     return check_configuration(config_of(context, config))
 

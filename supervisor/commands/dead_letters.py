@@ -21,16 +21,14 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 
-IdsArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", help="Dead letters by id.", show_default=False)
-]
+IdsArgument = Annotated[list[int] | None, typer.Argument(metavar="ID", hidden=True)]
 AllOption = Annotated[bool, typer.Option("--all", help="All of the bot's; needs --bot.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the group."""
     group = typer.Typer(
-        help="Updates that were given up, kept for 7 days: list, show, replay and drop them.",
+        help="List, show, replay or drop updates that were given up.",
         no_args_is_help=True,
     )
     group.command("list")(list_letters)
@@ -47,7 +45,7 @@ def list_letters(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = DEFAULT_LIMIT,
     as_json: JsonOption = False,
 ) -> int:
-    """List dead letters, youngest first, with the reason of each."""
+    """List dead letters, youngest first, and why each was given up."""
     with _master_of(context, config) as project:
         letters = list(project.client.dead_letters(bot, limit))
     if as_json:
@@ -67,7 +65,7 @@ def show(
     config: ConfigOption = None,
     body: Annotated[bool, typer.Option("--body", help="Print the update too: what a person wrote.")] = False,
 ) -> int:
-    """Show one dead letter: why it was given up, and where in the bot's code."""
+    """Show one dead letter, with the traceback of the bot's code."""
     from supervisor.commands.logs import make_safe
 
     with _master_of(context, config) as project:
@@ -104,7 +102,10 @@ def replay(
 ) -> int:
     """Hand dead letters to their bots once more, behind what waits already.
 
-    Examples: dead-letters replay 17 18 · dead-letters replay --bot shop --all
+    \b
+    Examples:
+      brama-supervisor dead-letters replay 17 18
+      brama-supervisor dead-letters replay --bot shop --all
     """
     selection = _select(ids, bot, everything)
     with _master_of(context, config) as project:
@@ -123,7 +124,10 @@ def drop(
 ) -> int:
     """Delete dead letters for good; asks first.
 
-    Examples: dead-letters drop 17 · dead-letters drop --bot shop --all --yes
+    \b
+    Examples:
+      brama-supervisor dead-letters drop 17
+      brama-supervisor dead-letters drop --bot shop --all --yes
     """
     selection = _select(ids, bot, everything)
     with _master_of(context, config) as project:

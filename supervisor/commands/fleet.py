@@ -39,12 +39,18 @@ def start(
     daemon: Annotated[bool, typer.Option("--daemon", "-d", help="Run in the background.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the configuration only.")] = False,
 ) -> int:
-    """Start the master and all its bots, or BOTs under the running master.
+    """Start the fleet, or single bots of one that runs.
 
-    In the foreground a terminal shows a live table, anything else gets one line an event; Ctrl-C stops the
-    fleet gracefully, a second one at once. A bot that is started stays wanted over restarts of the master.
+    Without BOT the master is started with all its bots. In the foreground a terminal shows a live table,
+    anything else gets one line an event; Ctrl-C stops the fleet gracefully, a second one at once.
 
-    Examples: start · start --daemon --config /srv/bots/brama.yaml · start shop support
+    With BOT the running master starts those bots. They stay wanted over restarts of the master.
+
+    \b
+    Examples:
+      brama-supervisor start
+      brama-supervisor start --daemon --config /srv/bots/brama.yaml
+      brama-supervisor start shop support
     """
     from supervisor.control.ports import Verb
 
@@ -64,12 +70,16 @@ def start(
 
 
 def stop(context: typer.Context, bots: BotsArgument = None, config: ConfigOption = None) -> int:
-    """Stop the master and all its bots gracefully, or BOTs under the running master.
+    """Stop the fleet gracefully, or single bots of it.
 
-    Updates in flight are finished first; what waits is kept for the next start. A bot that is stopped stays
-    stopped over restarts of the master, until it is started.
+    Updates in flight are finished first; what waits is kept for the next start.
 
-    Examples: stop · stop shop
+    A single bot that is stopped stays stopped over restarts of the master, until it is started.
+
+    \b
+    Examples:
+      brama-supervisor stop
+      brama-supervisor stop shop
     """
     from supervisor.commands.project import open_project
     from supervisor.control.ports import Verb
@@ -87,12 +97,15 @@ def stop(context: typer.Context, bots: BotsArgument = None, config: ConfigOption
 
 
 def restart(context: typer.Context, bots: BotsArgument = None, config: ConfigOption = None) -> int:
-    """Stop and start the master with all its bots, or BOTs under the running master.
+    """Restart the fleet, or single bots with their new code.
 
-    The master comes back as a daemon; one that systemd runs is restarted with systemctl. Nothing is stopped
-    if the configuration is wrong. A restart of BOTs takes up their new code.
+    Without BOT the master is stopped gracefully and comes back as a daemon with the configuration as it is
+    now; if that is wrong, nothing is stopped. A master that systemd runs is restarted with systemctl.
 
-    Examples: restart · restart shop
+    \b
+    Examples:
+      brama-supervisor restart
+      brama-supervisor restart shop
     """
     from supervisor.commands.check import load
     from supervisor.commands.project import open_project
@@ -182,9 +195,10 @@ def _stop_master(project: "Project") -> int:
 
     client = project.client
     process = client.master_process()
+    processes = client.progress().alive
     answer = client.stop()
     try:
-        wait_stopped(client, process, answer.deadline_s)
+        wait_stopped(client, process, answer.deadline_s, processes)
     except KeyboardInterrupt:
         sys.stderr.write(f"the master (pid {answer.pid}) goes on stopping\n")
         raise

@@ -18,6 +18,7 @@ from supervisor.commands.options import ConfigOption, complete_log_names, config
 
 if TYPE_CHECKING:
     from supervisor.commands.project import Project
+    from supervisor.commands.tail import Tail
 
 MASTER = "master"
 DEFAULT_LINES = 50
@@ -34,7 +35,7 @@ def logs(
     context: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(metavar="[master|BOT]", help="Whose log.", autocompletion=complete_log_names),
+        typer.Argument(metavar="master|BOT", autocompletion=complete_log_names, hidden=True),
     ] = MASTER,
     config: ConfigOption = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added.")] = False,
@@ -44,10 +45,14 @@ def logs(
 ) -> int:
     """Show the master's log, or what a bot printed.
 
-    On a terminal the master's events are words, elsewhere the lines of JSON that the file holds. Works
-    without a master. -f follows over rotation.
+    On a terminal the master's events are words, elsewhere the lines of JSON that the file holds. No master
+    needs to run. -f follows the file over its rotation.
 
-    Examples: logs · logs shop -f · logs master -n 1000 | jq .event
+    \b
+    Examples:
+      brama-supervisor logs
+      brama-supervisor logs shop -f
+      brama-supervisor logs master -n 1000 | jq .event
     """
     from supervisor.commands.project import open_project
     from supervisor.commands.tail import Tail
@@ -56,16 +61,10 @@ def logs(
         path = log_path(project, name)
         tail = Tail(path, lines)
         write = _writer(name)
-        try:
-            for line in tail.read_end():
-                write(line)
-            if not follow and (rest := tail.read_rest()):
-                write(rest)
-        except FileNotFoundError:
-            if not follow:
-                raise BramaError(f"{path}: there is no log yet; {_why_missing(name)}") from None
-        except OSError as error:
-            raise BramaError(f"{path}: cannot be read: {error.strerror}") from error
+        for line in _read_end(tail, path, name, may_be_missing=follow):
+            write(line)
+        if not follow and (rest := tail.read_rest()):
+            write(rest)
         sys.stdout.flush()
         if follow:
             for line in tail.follow():
@@ -89,8 +88,16 @@ def log_path(project: "Project", name: str) -> Path:
     return project.logs_dir / f"worker_{name}.log"
 
 
-def _why_missing(name: str) -> str:
-    return "no master has run" if name == MASTER else f"{name} has not run"
+def _read_end(tail: "Tail", path: Path, name: str, *, may_be_missing: bool) -> list[bytes]:
+    try:
+        return tail.read_end()
+    except FileNotFoundError:
+        if may_be_missing:
+            return []
+        whose = "no master has run" if name == MASTER else f"{name} has not run"
+        raise BramaError(f"{path}: there is no log yet; {whose}") from None
+    except OSError as error:
+        raise BramaError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _writer(name: str) -> Callable[[bytes], None]:

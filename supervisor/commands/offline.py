@@ -32,10 +32,10 @@ def sandbox(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8081,
 ) -> None:
-    """Run a local Bot API server with a chat page, for developing bots offline.
+    """Run a local Bot API server with a chat page.
 
-    Point bots at it with telegram.base_url: http://127.0.0.1:8081 in brama.yaml, then open that address in a
-    browser and write to them. Any token of the right shape is accepted.
+    For developing bots offline: point them at it with telegram.base_url: http://127.0.0.1:8081 in
+    brama.yaml, open that address in a browser and write to them. Any token of the right shape will do.
     """
     _become("sandbox", "--port", str(port))
 
@@ -43,9 +43,9 @@ def sandbox(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Talk to the bots, show it, stop, end.")] = False,
 ) -> None:
-    """Show it running: a sandbox, three sample bots and this supervisor, in a temporary folder.
+    """Show it running: a sandbox, three bots and the supervisor.
 
-    Runs until Ctrl-C. Needs neither a token nor the network.
+    Everything lives in a temporary folder, and needs neither a token nor the network. Runs until Ctrl-C.
     """
     _become("sandbox.demo", *(["--once"] if once else []))
 

@@ -53,7 +53,7 @@ ConfigOption = Annotated[
 ]
 BotsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[BOT]...", help="Bots by id.", autocompletion=complete_bots, show_default=False),
+    typer.Argument(metavar="BOT", autocompletion=complete_bots, hidden=True),
 ]
 BotOption = Annotated[
     str | None,

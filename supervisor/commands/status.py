@@ -33,10 +33,16 @@ def status(
         bool, typer.Option("--watch", "-w", help="Show it anew every second, until Ctrl-C.")
     ] = False,
 ) -> int:
-    """Show every bot: its state and the reason for it, its intake, its counters.
+    """Show every bot: its state, the reason for it, its counters.
 
     Exits with 0 if every wanted bot is RUNNING or SLEEPING, 1 if one is not, 3 if no master runs.
+
     With --json --watch, one line of JSON a second.
+
+    \b
+    Examples:
+      brama-supervisor status --watch
+      brama-supervisor status --json | jq '.workers[] | select(.state != "RUNNING")'
     """
     from supervisor.commands.project import open_project
 

@@ -53,14 +53,13 @@ def wait_started(client: ControlClient, patience_s: float) -> Progress:
             select.select([], [], [], PAUSE_S)
 
 
-def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: float) -> None:
-    """Wait until the master has gone.
+def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: float, processes: int) -> None:
+    """Wait until the master has gone; ``processes`` is how many bots' it had when it was told to stop.
 
     Raises:
         BramaError: it is still there STOP_MARGIN_S after ``deadline_s``.
     """
     deadline = monotonic_s() + deadline_s + STOP_MARGIN_S
-    processes = 0
     with ProgressLine() as line:
         while not process.wait_gone(PAUSE_S):
             try:
@@ -71,7 +70,6 @@ def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: floa
             except UnreachableError:
                 pass  # it is busy ending
             else:
-                processes = max(processes, progress.alive)
                 line.show(describe_progress(progress, processes))
             if monotonic_s() > deadline:
                 raise BramaError(
