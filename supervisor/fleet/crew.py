@@ -9,6 +9,7 @@ from functools import partial
 
 from brama.clock import Clock
 from brama.config.settings import Settings
+from brama.errors import BramaError
 from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.marks import instance_of
@@ -131,8 +132,8 @@ class Crew:
         """Return why a fork that was asked for is not there yet; None: it is on its way."""
         return _QUEUED if self._gate.is_waiting(bot_id) else self._zygote.trouble
 
-    def boot(self, member: Member, handle: WorkerHandle) -> None:
-        """Tell a new process which bot it is."""
+    def boot(self, member: Member, handle: WorkerHandle) -> str | None:
+        """Tell a new process which bot it is; return why that cannot be done, None: it was."""
         assert member.identity is not None, "identity comes first"
         boot = build_boot(
             self._settings,
@@ -144,7 +145,11 @@ class Crew:
             memory_cap_bytes=member.limits.memory_bytes,
             uid=member.uid,
         )
-        handle.boot(boot)
+        try:
+            handle.send([boot])
+        except (BramaError, TypeError, ValueError, OverflowError) as error:
+            return f"bots[].settings cannot be handed to the bot: {error}"
+        return None
 
     def _ask_zygote(self, bot_id: BotId, generation: Generation) -> None:
         self._zygote.fork(bot_id, generation, partial(self._born, self._members[bot_id], generation))

@@ -9,11 +9,12 @@ Runs in: master.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from brama.clock import Clock, monotonic_s
 from brama.config.settings import Settings
-from brama.errors import BramaError
+from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.marks import instance_of
@@ -21,7 +22,7 @@ from supervisor.fleet.boot import limits_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
-from supervisor.fleet.linux import become_subreaper, free_memory_share
+from supervisor.fleet.linux import become_subreaper, free_memory_share, raise_file_limit
 from supervisor.fleet.member import Member
 from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.capacity import Capacity
@@ -36,6 +37,9 @@ from supervisor.fleet.view import WorkerView
 
 #: Orphans are reaped, and bots without room looked after, at this interval.
 TIDY_S = 2.0
+#: Open files of the master for each bot: pidfd, pipe, one connection to Telegram, one spare.
+_FILES_PER_BOT = 4
+_FILES = 256
 
 log = get_logger(__name__)
 _COMMANDS: Mapping[str, Event] = {
@@ -101,12 +105,16 @@ class Fleet:
         limits = settings.limits
         capacity = Capacity(limits.max_workers, limits.max_workers_per_core, cores, limits.min_free_memory)
         self._room = Room(capacity, free_memory, clock)
+        self._recalled = self._journal.recall()
+        for bot_id, wanted in self._recalled.wanted.items():
+            if (member := self._members.get(bot_id)) is not None:
+                member.worker = replace(member.worker, wanted=wanted)
         self._events: deque[tuple[Member, Event]] = deque()
         self._applying = False
         self._unsaved: dict[BotId, Wanted] = {}
         self._empty = asyncio.Event()
         self._empty.set()
-        self._closing = False
+        self._started = self._closing = False
         self._tidying: asyncio.TimerHandle | None = None
 
     # --- for the application ------------------------------------------------------------------
@@ -119,26 +127,24 @@ class Fleet:
             ConfigError: there are more bots than uids.
         """
         become_subreaper()
-        recalled = self._journal.recall()
-        left = await asyncio.to_thread(
-            end_leftovers, instance_of(self._settings.state_dir), recalled.processes
-        )
-        if left.ended or left.remaining:
-            log.warning("leftovers.ended", count=left.ended, remaining=list(left.remaining))
-        if self._settings.isolation.uids is not None:
-            uids = allocate_uids(self._members, self._settings.isolation.uids, recalled.uids)
-            await self._journal.remember_uids(uids)
-            for bot_id, uid in uids.items():
-                self._members[bot_id].uid = uid
-        await self._zygote.wait_warm()
+        self._raise_file_limit()
+        await self._end_leftovers()
+        await self._give_uids()
+        if self._settings.zygote.preload:
+            # Only what is preloaded can make a zygote refuse; Telegram is not bothered before that is known.
+            await self._zygote.wait_warm()
         if self._closing:
             return
+        self._started = True
         self._crew.start()
         self._tidy()
-        for bot_id, member in self._members.items():
-            wanted = recalled.wanted.get(bot_id, Wanted.RUNNING)
-            member.worker = Worker(enabled=member.settings.enabled, wanted=wanted)
+        for member in self._members.values():
             self._tell(member, events.MasterStarted())
+        try:
+            await self._zygote.wait_warm()
+        except ZygoteError:
+            if not self._closing:
+                raise
 
     async def command(self, verb: str, bot_ids: Sequence[BotId]) -> dict[BotId, str]:
         """``start``, ``stop`` or ``restart`` bots; returns when what is wanted of them is durable.
@@ -151,6 +157,8 @@ class Fleet:
         """
         if self._closing:
             raise BramaError(f"{verb}: {reasons.SHUTTING_DOWN}")
+        if not self._started:
+            raise BramaError(f"{verb}: {reasons.STARTING_UP}; try again in a moment")
         refused = {}
         for bot_id in bot_ids:
             member = self._members[bot_id]
@@ -164,7 +172,10 @@ class Fleet:
 
     def views(self) -> tuple[WorkerView, ...]:
         """Return how every bot stands, in the order of the configuration."""
-        return tuple(member.view(self._crew.why_waiting(bot_id)) for bot_id, member in self._members.items())
+        return tuple(
+            member.view(self._crew.why_waiting(bot_id), before_start=not self._started)
+            for bot_id, member in self._members.items()
+        )
 
     async def stop(self, timeout_s: float) -> None:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
@@ -238,7 +249,8 @@ class Fleet:
             case _ if handle is None:
                 log.error("fleet.effect_failed", bot=bot_id, effect=type(effect).__name__)
             case effects.SendBoot():
-                self._crew.boot(member, handle)
+                if (trouble := self._crew.boot(member, handle)) is not None:
+                    self._tell(member, events.BootFailed(permanent=True, detail=trouble))
             case effects.OpenDelivery():
                 member.delivering = True
                 self._delivery.worker_ready(bot_id, Generation(member.worker.generation), handle.send)
@@ -297,6 +309,29 @@ class Fleet:
     def _offer_room(self) -> None:
         for bot_id in self._room.next_in_line():
             self._tell(self._members[bot_id], events.CapacityFreed())
+
+    # --- the machine ----------------------------------------------------------------------------
+
+    def _raise_file_limit(self) -> None:
+        needed = _FILES + _FILES_PER_BOT * len(self._members)
+        if (allowed := raise_file_limit()) < needed:
+            log.warning(
+                "files.scarce", allowed=allowed, needed=needed, way_out="raise ulimit -n (LimitNOFILE)"
+            )
+
+    async def _end_leftovers(self) -> None:
+        instance = instance_of(self._settings.state_dir)
+        left = await asyncio.to_thread(end_leftovers, instance, self._recalled.processes)
+        if left.ended or left.remaining:
+            log.warning("leftovers.ended", count=left.ended, remaining=list(left.remaining))
+
+    async def _give_uids(self) -> None:
+        if self._settings.isolation.uids is None:
+            return
+        uids = allocate_uids(self._members, self._settings.isolation.uids, self._recalled.uids)
+        await self._journal.remember_uids(uids)
+        for bot_id, uid in uids.items():
+            self._members[bot_id].uid = uid
 
     def _processes_changed(self) -> None:
         self._journal.processes_changed()

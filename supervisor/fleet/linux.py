@@ -7,7 +7,9 @@ Runs in: master.
 
 import ctypes
 import os
+import resource
 import signal
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,15 @@ def become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0) != 0:
         raise StateError(f"cannot become a child subreaper: {os.strerror(ctypes.get_errno())}")
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as it is allowed to allow itself; return how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 def boot_id() -> str:

@@ -34,17 +34,22 @@ class Member:
     messages: int = 0
     errors: int = 0
 
-    def view(self, why_spawning: str | None) -> WorkerView:
-        """Return how the bot stands; ``why_spawning`` explains a fork that is not answered yet."""
+    def view(self, why_spawning: str | None, *, before_start: bool = False) -> WorkerView:
+        """Return how the bot stands.
+
+        Args:
+            why_spawning: explains a fork that is not answered yet.
+            before_start: the fleet has not begun to start bots.
+        """
         worker = self.worker
-        reason = worker.reason
-        if worker.phase is Phase.SPAWN and reason is None:
-            reason = why_spawning
-        if worker.phase is Phase.STOPPED and not worker.enabled:
-            reason = reasons.DISABLED
+        state, reason = worker.state, worker.reason
+        if worker.phase is Phase.SPAWN:
+            reason = reason or why_spawning
+        elif before_start and worker.is_up:
+            state, reason = State.STARTING, reasons.STARTING_UP
         return WorkerView(
             bot_id=self.settings.id,
-            state=worker.state,
+            state=state,
             wanted=worker.wanted,
             reason=reason,
             pid=worker.pid,

@@ -12,7 +12,7 @@ from signal import SIGABRT, SIGCONT, SIGTERM
 
 from brama.clock import monotonic_s
 from brama.ids import BotId
-from brama.messages import Boot, Drain, FromWorker, ToWorker
+from brama.messages import Drain, FromWorker, ToWorker
 from supervisor.fleet.linux import read_descendants, read_stat
 from supervisor.fleet.ports import Birth
 from supervisor.fleet.strays import Dead, Strays
@@ -73,10 +73,6 @@ class WorkerHandle:
     def queued_bytes(self) -> int:
         """Bytes sent to it that it has not read."""
         return self._link.queued_bytes
-
-    def boot(self, boot: Boot) -> None:
-        """Tell it who it is."""
-        self._link.send([boot])
 
     def send(self, messages: Sequence[ToWorker]) -> None:
         """Send it messages, in one frame."""

@@ -150,6 +150,7 @@ class ZygoteClient:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_future()
             self._cancel_timers()
+            self._refuse(ZygoteError("the supervisor stops before the zygote is warm"))
             if self._life:
                 self._life.process.kill()
             else:

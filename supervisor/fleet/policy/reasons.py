@@ -5,6 +5,7 @@ from brama.exit_codes import ExitCode
 ASKING_IDENTITY = "asking Telegram who this is"
 STOPPED_BY_COMMAND = "stopped by command"
 DISABLED = "disabled in the configuration (enabled: false)"
+STARTING_UP = "the supervisor is starting"
 SHUTTING_DOWN = "the supervisor is stopping"
 STOP_COMMANDED = "stopping by command"
 RESTART_COMMANDED = "restarting by command"
