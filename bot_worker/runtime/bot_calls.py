@@ -39,6 +39,7 @@ class BotCalls:
         self._identity = identity
         self._notices = notices
         self._aliases = {token}
+        self._adopted = False
         self._others: list[Bot] = []
         #: Where the script believes its updates are sent.
         self.webhook_url = ""
@@ -49,7 +50,9 @@ class BotCalls:
 
     def arguments(self, token: object) -> tuple[str, str, str]:
         """Return token, base URL and base file URL for a Bot that is being made with ``token``."""
-        if isinstance(token, str) and token not in self._aliases and _TOKEN.fullmatch(token):
+        if token == self.token:
+            self._adopted = True
+        elif isinstance(token, str) and token not in self._aliases and _TOKEN.fullmatch(token):
             return token, self._base_url, self._base_file_url
         return self.token, self._base_url, self._base_file_url
 
@@ -58,8 +61,14 @@ class BotCalls:
         if bot._token != self.token:
             self._others.append(bot)
 
+    def adopt_first(self, bot: Bot) -> None:
+        """Adopt the first ``bot`` that could be polled with, unless the script knows the right token."""
+        if not self._adopted:
+            self.adopt(bot)
+
     def adopt(self, bot: Bot) -> None:
         """Make ``bot``, which updates come for, and all Bots with its token the supervisor's."""
+        self._adopted = True
         if bot._token == self.token:
             return
         alias = bot._token
@@ -79,13 +88,17 @@ class BotCalls:
         """Call the Bot API unless the call is the supervisor's to answer."""
         if bot._token == self.token:
             answer = _LOCAL.get(endpoint.lower())
-            if answer is not None and not (answer is BotCalls._get_me and self.serving):
+            if answer is not None and (self._knows_itself or answer is not BotCalls._get_me):
                 return await answer(self, data)
         result = await original(bot, endpoint, data, **timeouts)
         entry = current_entry.get()
         if entry is not None and changes_something(endpoint):
             entry.wrote = True
         return result
+
+    @property
+    def _knows_itself(self) -> bool:
+        return bool(self._identity) and not self.serving
 
     async def _get_me(self, _: dict[str, Any]) -> Any:
         identity = msgspec.json.decode(self._identity)

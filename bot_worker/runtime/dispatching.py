@@ -40,8 +40,9 @@ class Dispatcher:
     ) -> Coroutine[Any, Any, None]:
         """Return what is awaited in place of ``original``; updates not of the master pass untouched."""
         entry = self._tracker.find(update)
-        if entry is None:
+        if entry is None or entry.dispatched:
             return original(processor, update, coroutine)
+        entry.dispatched = True
         return self._process(original, processor, update, entry, coroutine)
 
     async def _process(
@@ -75,7 +76,7 @@ class Dispatcher:
             await coroutine
         except asyncio.CancelledError as error:
             if is_being_cancelled():
-                self._tracker.abandon(entry)
+                self._abandon_if_torn_down(entry)
                 raise
             # A handler awaited something that was cancelled. Alone this must not end the fetcher.
             self._tracker.fail(entry, error)
@@ -108,14 +109,15 @@ class Dispatcher:
             task.add_done_callback(lambda ended: self._task_ended(entry, ended))
 
     def _task_ended(self, entry: Entry, task: "asyncio.Task[T]") -> None:
-        if task.cancelled() and self._is_torn_down():
-            self._tracker.abandon(entry)
+        if task.cancelled():
+            self._abandon_if_torn_down(entry)
         self._tracker.drop(entry)
 
-    def _is_torn_down(self) -> bool:
-        """Whether everything is being cancelled, the application's fetcher too, not one task by the bot."""
+    def _abandon_if_torn_down(self, entry: Entry) -> None:
+        """Give an update up if all is being cancelled, the application's fetcher too, not one task."""
         fetcher = getattr(self.application, "_Application__update_fetcher_task", None)
-        return fetcher is not None and (fetcher.cancelling() > 0 or fetcher.cancelled())
+        if fetcher is not None and (fetcher.cancelling() > 0 or fetcher.cancelled()):
+            self._tracker.abandon(entry)
 
 
 def is_being_cancelled() -> bool:

@@ -84,7 +84,13 @@ class LiveSettings:
                     'bot_data["settings"] is the bot\'s own, so its settings are in brama.settings() only',
                 )
                 return
-        bot_data[KEY] = SettingsInBotData(self._settings)
+        try:
+            bot_data[KEY] = SettingsInBotData(self._settings)
+        except Exception as error:
+            self._notices.say(
+                "settings_in_bot_data", f"bot_data refuses settings: {type(error).__name__}: {error}"
+            )
+            return
         if self._application is not None and self._application.persistence is not None:
             keep_out_of(type(self._application.persistence))
 

@@ -40,7 +40,8 @@ def run(boot: Boot, channel: Channel) -> int:
         run_entry(boot)
     except BaseException as raised:
         error = raised
-    _wait_for_threads()
+    if error is None:
+        _wait_for_threads()
     code = _judge(worker, error, channel)
     worker.say_last_words()
     return code

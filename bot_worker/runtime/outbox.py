@@ -62,5 +62,8 @@ class Outbox:
 
     def _schedule(self) -> None:
         if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.send)
+            try:
+                asyncio.get_running_loop().call_soon(self.send)
+                self._scheduled = True
+            except RuntimeError:  # no loop runs any more
+                self.send()

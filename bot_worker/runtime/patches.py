@@ -105,15 +105,6 @@ def _build_ext_bot(original: Callable[..., Any]) -> Callable[..., Any]:
 # --- updaters ---------------------------------------------------------------------------------------
 
 
-def _updater_init(original: Callable[..., None]) -> Callable[..., None]:
-    def init(self: Updater, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        if _worker is not None:
-            _worker.session.updater_made(self)
-
-    return init
-
-
 def _updater_start(original: Callable[..., AnyCoroutine]) -> Callable[..., AnyCoroutine]:
     signature = inspect.signature(original)
 
@@ -140,7 +131,7 @@ def _updater_stop(original: Callable[..., AnyCoroutine]) -> Callable[..., AnyCor
 def _initialize(original: Callable[..., AnyCoroutine]) -> Callable[..., AnyCoroutine]:
     async def initialize(self: AnyApplication) -> None:
         if _worker is not None:
-            _worker.session.entered_loop()
+            _worker.session.initializes(self)
         await original(self)
         if _worker is not None:
             _worker.session.initialized(self)
@@ -277,7 +268,6 @@ _PATCHES: tuple[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., An
     (Bot, "__init__", _bot_init),
     (Bot, "_do_post", _do_post),
     (ApplicationBuilder, "_build_ext_bot", _build_ext_bot),
-    (Updater, "__init__", _updater_init),
     (Updater, "start_polling", _updater_start),
     (Updater, "start_webhook", _updater_start),
     (Updater, "stop", _updater_stop),

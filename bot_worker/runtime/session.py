@@ -51,7 +51,6 @@ class Session:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._started: list[AnyApplication] = []
-        self._has_updater = False
         self._updater: Updater | None = None
         self._allowed_updates: list[str] | None = None
         self._stopping = False
@@ -68,8 +67,15 @@ class Session:
 
     # --- towards being ready ------------------------------------------------------------------------
 
-    def entered_loop(self) -> None:
-        """The application takes a step in the running loop: listen to the master there."""
+    def initializes(self, application: AnyApplication) -> None:
+        """``Application.initialize`` begins: often the script's first step in a loop."""
+        if application.updater is not None:
+            self._parts.calls.adopt_first(application.bot)
+            if self.loop is None or not self.loop.is_running():
+                self._enter_loop()
+
+    def _enter_loop(self) -> None:
+        """Listen to the master in the running loop."""
         loop = asyncio.get_running_loop()
         if loop is not self.loop:
             self.loop = loop
@@ -83,12 +89,6 @@ class Session:
         if self.draining and application is self._managed:
             application.stop_running()  # said again: initializing forgets it
 
-    def updater_made(self, updater: Updater) -> None:
-        """The script made an updater: the first one's bot is the bot."""
-        if not self._has_updater:
-            self._has_updater = True
-            self._parts.calls.adopt(updater.bot)
-
     def polling_wanted(self, updater: Updater) -> None:
         """``updater`` is about to poll; the process ends here if that must not be."""
         if self._updater is not None and updater is not self._updater:
@@ -98,7 +98,7 @@ class Session:
             self._parts.channel.send_now([BootFailed("two_applications", detail)])
             self._parts.end(ExitCode.CONFIG)
         self._updater = updater
-        self.entered_loop()
+        self._enter_loop()
         self._parts.calls.adopt(updater.bot)
 
     def polling_started(self, allowed_updates: Sequence[str] | None) -> None:
@@ -169,6 +169,7 @@ class Session:
         if self._is_over():
             self._parts.end(ExitCode.OK)
         self._managed = application
+        self._parts.calls.adopt(application.bot)
 
     def run_ended(self) -> None:
         """``run_polling`` or ``run_webhook`` has come back."""

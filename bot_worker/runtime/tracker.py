@@ -34,7 +34,7 @@ class State(IntEnum):
 class Entry:
     """One update from the master; ``update`` is python-telegram-bot's object, None once all is over."""
 
-    __slots__ = ("failure", "holds", "seq", "state", "update", "wrote")
+    __slots__ = ("dispatched", "failure", "holds", "seq", "state", "update", "wrote")
 
     def __init__(self, seq: int, update: object) -> None:
         self.seq = seq
@@ -43,6 +43,8 @@ class Entry:
         self.holds = 0
         self.failure: Failure | None = None
         self.wrote = False
+        #: Whether the application has taken it from its queue; bot code may put it there again.
+        self.dispatched = False
 
     @property
     def is_open(self) -> bool:
@@ -97,10 +99,8 @@ class Tracker:
 
     def of(self, update: object) -> Entry | None:
         """Return the open entry that work for ``update``, done in this context, belongs to."""
-        entry = current_entry.get()
-        if entry is None or entry.state > State.RELEASED:
-            entry = self._entries.get(id(update))
-        return entry
+        entry = self._entries.get(id(update)) or current_entry.get()
+        return entry if entry is not None and entry.is_open else None
 
     # --- the moments of one update --------------------------------------------------------------
 

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The persistent conversation of the examples: nested, with a timeout, in a pickle file beside the script."""
 
 import sys

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Job queue, rate limiter, arbitrary callback data, defaults, custom context types, concurrent updates."""
 
 from collections import UserDict

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The tutorial's shape: constants, handlers, main() under the guard, logging.basicConfig, allowed_updates."""
 
 import logging

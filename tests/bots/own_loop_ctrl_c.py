@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """An own loop that knows nothing but Ctrl-C, and stops in finally."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """An own loop: async with, start_polling, an Event that signal handlers set, everything stopped by hand."""
 
 import asyncio

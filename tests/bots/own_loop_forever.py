@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """run_forever on a loop of its own, made by hand; KeyboardInterrupt ends it."""
 
 import asyncio

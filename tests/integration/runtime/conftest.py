@@ -58,8 +58,8 @@ def start_bot(nursery: Nursery, api: RunningSandbox, token: str, tmp_path: Path)
             entry.write_text(dedent(script))
         elif changes.get("kind") == "app":
             entry = Path(script)
-        values = {"entry": str(entry), "folder": tmp_path, "base_url": api.base_url, "token": token} | changes
-        masters.append(Master(nursery, boot(**values)))
+        values: dict[str, Any] = {"folder": tmp_path, "base_url": api.base_url, "token": token}
+        masters.append(Master(nursery, boot(**values | {"entry": str(entry)} | changes)))
         return masters[-1]
 
     yield start

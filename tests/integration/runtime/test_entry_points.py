@@ -69,6 +69,21 @@ app.add_handler(MessageHandler(filters.TEXT, alert))
 app.run_polling()
 """
 
+ALERT_APPLICATION = """
+from telegram.ext import ApplicationBuilder, MessageHandler, filters
+
+alerts = ApplicationBuilder().token("{alert_token}").build()
+app = ApplicationBuilder().token({token}).build()
+
+async def alert(update, context):
+    await alerts.initialize()
+    await alerts.bot.send_message(10, "alert")
+    await update.message.reply_text("told")
+
+app.add_handler(MessageHandler(filters.TEXT, alert))
+app.run_polling()
+"""
+
 PICKLES = f"""{ECHO}
 import dataclasses, pickle
 
@@ -117,6 +132,17 @@ def test_a_second_bot_with_another_token_keeps_it(start_bot, api, sent_texts):
     bot.wait_processed(bot.say("fire"))
     assert sent_texts() == ["told"]
     assert [call.params["text"] for call in api.control.sent(777)] == ["alert"]
+
+
+@pytest.mark.parametrize("given", ["own", "'8888:' + 'B' * 35"])
+def test_a_second_application_that_only_sends_keeps_its_token(start_bot, api, sent_texts, token, given):
+    given = repr(token) if given == "own" else given
+    before = len(api.control.sent(778))
+    bot = start_bot(ALERT_APPLICATION.format(alert_token=api.token(778), token=given))
+    bot.wait_ready()
+    bot.wait_processed(bot.say("fire"))
+    assert sent_texts() == ["told"]
+    assert [call.params["text"] for call in api.control.sent(778)[before:]] == ["alert"]
 
 
 def test_classes_of_a_script_pickle(start_bot):

@@ -1,10 +1,12 @@
 """Every usual way of running a bot serves, drains and ends with exit code 0."""
 
+from typing import Any
+
 import pytest
 
 from brama.messages import Begun, Processed, Ready, Released, Returned
 
-STYLES = {
+STYLES: dict[str, tuple[Any, list[str]]] = {
     "echo_bare.py": (None, []),
     "main_guard.py": ("all", ["echoing for __main__"]),
     "lifecycle_hooks.py": (None, ["post_init", "post_stop", "post_shutdown", "after run_polling"]),

@@ -148,3 +148,94 @@ def test_a_processor_of_the_bots_own(start_bot, limit):
     assert spawned not in bot.seqs(Released)
     bot.wait_processed(spawned, bot.say("/go spawned"))
     assert bot.drain() == 0
+
+
+POSTPONES = (
+    HEAD
+    + """
+seen = set()
+
+async def postpone(update, context):
+    if update.update_id in seen:
+        await event("postponed").wait()
+    seen.add(update.update_id)
+    await context.application.update_queue.put(update)
+    await event("again").wait()
+
+app = Application.builder().build()
+app.add_handler(CommandHandler("postpone", postpone, block=False))
+app.add_handler(CommandHandler("go", go))
+app.run_polling()
+"""
+)
+
+CANCELS = (
+    HEAD
+    + """
+tasks = {}
+
+async def run(update, context):
+    tasks[update.message.text] = asyncio.current_task()
+    await asyncio.Event().wait()
+
+async def cancel(update, context):
+    for task in tasks.values():
+        task.cancel()
+
+app = Application.builder().concurrent_updates(3).build()
+app.add_handler(CommandHandler("run", run))
+app.add_handler(CommandHandler("later", run, block=False))
+app.add_handler(CommandHandler("cancel", cancel))
+app.run_polling()
+"""
+)
+
+CRASHES = (
+    HEAD
+    + """
+async def main():
+    app = Application.builder().concurrent_updates(3).build()
+    app.add_handler(CommandHandler("wait", wait))
+    app.add_handler(CommandHandler("later", wait, block=False))
+    app.add_handler(CommandHandler("go", go))
+    await app.initialize()
+    await app.start()
+    await app.updater.start_polling()
+    await event("crash").wait()
+    raise ValueError("crash")
+
+import uvloop
+uvloop.run(main())
+"""
+)
+
+
+def test_an_update_that_is_put_into_the_queue_again_runs_again(start_bot):
+    bot = start_bot(POSTPONES)
+    bot.wait_ready()
+    postponed = bot.say("/postpone")
+    bot.wait_processed(bot.say("/go first"), bot.say("/go again"))
+    assert postponed not in bot.seqs(Processed)
+    bot.wait_processed(bot.say("/go postponed"), postponed)
+    assert bot.seqs(Begun) == bot.seqs(Released) == [1, 2, 3, 4]
+    assert bot.drain() == 0
+
+
+def test_a_handler_that_the_bot_cancels_is_done(start_bot):
+    bot = start_bot(CANCELS)
+    bot.wait_ready()
+    seqs = [bot.say("/run"), bot.say("/later")]
+    bot.wait(lambda: bot.seqs(Begun) == seqs)
+    bot.wait_processed(*seqs, bot.say("/cancel"))
+    assert bot.drain() == 0
+
+
+def test_handlers_cut_off_by_the_end_of_the_script_are_not_acknowledged(start_bot):
+    bot = start_bot(CRASHES)
+    bot.wait_ready()
+    cut = [bot.say("/wait a"), bot.say("/later b")]
+    bot.wait(lambda: bot.seqs(Begun) == cut)
+    whole = bot.say("/go crash")
+    assert bot.wait_exit() == 1
+    assert set(bot.seqs(Processed)) <= {whole}
+    assert bot.log.count("ValueError: crash") == 1
