@@ -9,7 +9,6 @@ Runs in: zygote.
 """
 
 import gc
-import importlib
 import os
 import signal
 import socket
@@ -25,6 +24,8 @@ from bot_worker import linux, tls
 from bot_worker.child import Run, become_worker
 from bot_worker.double_fork import Become, fork_for_parent
 from bot_worker.preload import preload
+from bot_worker.runtime import patches
+from bot_worker.runtime.main import run as run_bot
 from bot_worker.warm_up import warm_up
 from brama.clock import monotonic_s
 from brama.errors import ProtocolError, ZygoteError
@@ -105,9 +106,10 @@ def get_warm(configuration: Configuration) -> Warm:
     started_at = monotonic_s()
     gc.disable()
     tls.share_context()
-    _install_patches()
+    patches.install()
     preload(configuration.preload, configuration.project_root)
-    warm_up()
+    warm_up(run_bot)
+    patches.bind(None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.collect()
     linux.trim_malloc()
@@ -126,14 +128,13 @@ def become_zygote() -> None:
     linux.limit_malloc_arenas(2)
 
 
-def main(arguments: Sequence[str], run: Run | None = None) -> int:
+def main(arguments: Sequence[str], run: Run = run_bot) -> int:
     """Be the zygote on the file descriptor that ``arguments`` name; return the exit code."""
     control = socket.socket(fileno=int(arguments[0]))
     control.set_inheritable(False)
     configuration = msgspec.json.decode(os.environ.pop(CONFIGURATION_VARIABLE, "{}"), type=Configuration)
     become_zygote()
     try:
-        run = run or importlib.import_module("bot_worker.runtime.main").run
         control.send(encode_message(get_warm(configuration)))
     except ZygoteError as error:
         control.send(encode_message(Refused(str(error))))
@@ -144,10 +145,6 @@ def main(arguments: Sequence[str], run: Run | None = None) -> int:
         sys.stderr.write(f"brama: zygote: {error}\n")
         return ExitCode.FAILED
     return ExitCode.OK
-
-
-def _install_patches() -> None:
-    importlib.import_module("bot_worker.runtime.patches").install()
 
 
 if __name__ == "__main__":

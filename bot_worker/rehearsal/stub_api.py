@@ -1,6 +1,6 @@
 """A Bot API for the warm-up: answers each method with a plausible object over real HTTP on 127.0.0.1.
 
-Runs in: zygote.
+Runs in: a child of the zygote, while that warms up.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 REFUSED_TEXT = "refuse this"
 
 BOT = {"id": 1, "is_bot": True, "first_name": "Warm", "username": "warm_up_bot"}
+IDENTITY = json.dumps(BOT).encode()
 CHAT = {"id": 10, "type": "private", "first_name": "Warm"}
 SENT = {"message_id": 1, "date": 1700000000, "chat": CHAT, "from": BOT, "text": "sent"}
 
