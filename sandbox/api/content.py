@@ -85,7 +85,12 @@ def _text(world: World, call: Call) -> Content:
     return message_text(call)
 
 
-def _coordinates(call: Call) -> Content:
+def coordinates(call: Call) -> Content:
+    """Return the place a call names.
+
+    Raises:
+        ApiError: it names none, or none on Earth.
+    """
     try:
         latitude, longitude = float(call.text("latitude")), float(call.text("longitude"))
     except ValueError:
@@ -96,7 +101,7 @@ def _coordinates(call: Call) -> Content:
 
 
 def _location(world: World, call: Call) -> Content:
-    location = _coordinates(call)
+    location = coordinates(call)
     if call.integer("live_period", 0):
         location["live_period"] = call.integer("live_period", 0)
     return {"location": location}
@@ -110,7 +115,7 @@ def _required(call: Call, *names: str) -> Content:
 
 
 def _venue(world: World, call: Call) -> Content:
-    location = _coordinates(call)
+    location = coordinates(call)
     return {"venue": {"location": location, **_required(call, "title", "address")}, "location": location}
 
 
@@ -176,8 +181,9 @@ def _game(world: World, call: Call) -> Content:
 
 def _invoice(world: World, call: Call) -> Content:
     _required(call, "title", "description", "payload", "currency")
-    prices = [price for price in call.list_of("prices") if isinstance(price, dict)]
-    if not prices:
+    amounts = [price.get("amount") if isinstance(price, dict) else None for price in call.list_of("prices")]
+    whole = [amount for amount in amounts if isinstance(amount, int)]
+    if not amounts or len(whole) < len(amounts):
         raise bad_request("can't parse prices JSON object")
     return {
         "invoice": {
@@ -185,12 +191,17 @@ def _invoice(world: World, call: Call) -> Content:
             "description": call.text("description"),
             "start_parameter": call.text("start_parameter"),
             "currency": call.text("currency"),
-            "total_amount": sum(int(price.get("amount", 0)) for price in prices),
+            "total_amount": sum(whole),
         }
     }
 
 
-def _checklist(world: World, call: Call) -> Content:
+def checklist(world: World, call: Call) -> Content:
+    """Return the checklist a call describes.
+
+    Raises:
+        ApiError: it describes none.
+    """
     given = call.params.get("checklist")
     if not isinstance(given, dict) or not isinstance(given.get("tasks"), list):
         raise bad_request("can't parse checklist JSON object")
@@ -236,6 +247,6 @@ CONTENTS: dict[str, Callable[[World, Call], Content]] = {
     "sendPoll": _poll,
     "sendGame": _game,
     "sendInvoice": _invoice,
-    "sendChecklist": _checklist,
+    "sendChecklist": checklist,
     "sendPaidMedia": _paid_media,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from brama.clock import utc_s
-from sandbox.api.content import Content
+from sandbox.api.content import Content, checklist, coordinates
 from sandbox.api.errors import bad_request
 from sandbox.api.formatting import message_caption, message_text
 from sandbox.api.keyboards import inline_keyboard
@@ -31,9 +31,9 @@ def _edit(world: World, call: Call, change: Callable[[Message], Content]) -> Mes
         return True
     chat = find_chat(world, call)
     old = own_message(call, chat, "message to edit not found", "message can't be edited")
-    new = {key: value for key, value in old.items() if key != "reply_markup"}
     content = change(old)
-    new = {key: value for key, value in new.items() if key not in _replaced(content)} | content
+    dropped = _replaced(content) | {"reply_markup"}
+    new = {key: value for key, value in old.items() if key not in dropped} | content
     if keyboard is not None:
         new["reply_markup"] = keyboard
     if {**new, "edit_date": 0} == {**old, "edit_date": 0}:
@@ -60,7 +60,7 @@ def edit_text(world: World, call: Call) -> Message | bool:
     content = message_text(call)
 
     def change(old: Message) -> Content:
-        if old and "text" not in old and old["date"]:
+        if "text" not in old and old.keys() - OWN_FIELDS:
             raise bad_request("there is no text in the message to edit")
         return content
 
@@ -106,20 +106,15 @@ def edit_location(world: World, call: Call) -> Message | bool:
     def change(old: Message) -> Content:
         if "latitude" not in call.params:
             return {}
-        return {
-            "location": {"latitude": float(call.text("latitude")), "longitude": float(call.text("longitude"))}
-        }
+        return {"location": coordinates(call)}
 
     return _edit(world, call, change)
 
 
 def edit_checklist(world: World, call: Call) -> Message | bool:
     """Replace a checklist."""
-    given = call.params.get("checklist")
-    if not isinstance(given, dict):
-        raise bad_request("can't parse checklist JSON object")
-    tasks = [{"id": task.get("id"), "text": task.get("text", "")} for task in given.get("tasks", [])]
-    return _edit(world, call, lambda old: {"checklist": {"title": given.get("title", ""), "tasks": tasks}})
+    content = checklist(world, call)
+    return _edit(world, call, lambda old: content)
 
 
 def stop_poll(world: World, call: Call) -> dict[str, Any]:

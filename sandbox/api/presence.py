@@ -13,7 +13,7 @@ from aiohttp import web
 T = TypeVar("T")
 
 #: How long a client can be gone before that is noticed, in seconds.
-SWEEP_S = 0.1
+SWEEP_S = 0.25
 
 
 class ClientGoneError(ConnectionResetError):

@@ -122,7 +122,7 @@ def _source(world: World, call: Call, message_id: int, missing: str) -> Message:
     if not source.exists(message_id):
         raise bad_request(missing)
     original = source.messages.get(message_id)
-    return original if original is not None else {"text": "", "from": call.bot.describe(), "date": 0}
+    return original if original is not None else {"from": call.bot.describe(), "date": int(utc_s())}
 
 
 def _content_of(message: Message) -> Content:

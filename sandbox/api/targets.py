@@ -3,6 +3,7 @@
 from typing import Any
 from zlib import crc32
 
+from brama.clock import utc_s
 from sandbox.api.errors import ApiError, bad_request
 from sandbox.api.request import Call
 from sandbox.state.chat import Chat
@@ -49,7 +50,12 @@ def own_message(call: Call, chat: Chat, missing: str, foreign: str) -> dict[str,
         raise bad_request(missing)
     message = chat.messages.get(message_id)
     if message is None:
-        return {"message_id": message_id, "from": call.bot.describe(), "chat": chat.describe(), "date": 0}
+        return {
+            "message_id": message_id,
+            "from": call.bot.describe(),
+            "chat": chat.describe(),
+            "date": int(utc_s()),
+        }
     if message["from"]["id"] != call.bot.bot_id:
         raise bad_request(foreign)
     return message
