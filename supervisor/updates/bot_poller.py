@@ -3,8 +3,8 @@
 Runs in: master.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
@@ -26,6 +26,9 @@ from supervisor.updates.polling_gate import Gate
 RECHECK_WITHIN_S = 300.0
 #: And then this often, in seconds.
 RECHECK_EVERY_S = 86_400.0
+
+#: Telegram holds a poll that repeats an offset within 3 s at least this long, in seconds.
+REPEATED_POLL_S = 3.0
 
 _QUIET = frozenset({IngressState.OK, IngressState.OFF})
 _log = get_logger(__name__)
@@ -62,6 +65,7 @@ class PollerServices:
     commits: Commits
     clock: Clock
     jitter: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
     poll_timeout_s: float
 
 
@@ -78,7 +82,9 @@ class BotPoller:
         self._state = Polling()
         self._since = services.clock()
         self._identity: bytes | None = None
-        self._recheck_at = 0.0
+        self._is_cached = False
+        #: When to ask for the identity again; not before the first poll has succeeded.
+        self._recheck_at = math.inf
         self._unreachable: str | None = None
 
     @property
@@ -94,10 +100,14 @@ class BotPoller:
         """Prepare for ``run``: what Telegram knows of this token stays known, the offset is forgotten."""
         old = self._state
         cached = self._services.ledger.recall(self._identity_key).get(self._identity_key)
-        if cached is not None and replies.is_account(cached, self._bot.telegram_id):
-            self._identity = cached
+        if (
+            self._identity is None
+            and cached is not None
+            and replies.is_account(cached, self._bot.telegram_id)
+        ):
+            self._identity, self._is_cached = cached, True
         self._unreachable = None
-        self._recheck_at = self._services.clock() + RECHECK_WITHIN_S * self._services.jitter()
+        self._recheck_at = math.inf
         self._show(
             Polling(
                 is_identified=self._identity is not None,
@@ -118,7 +128,7 @@ class BotPoller:
         decision: polling.Decision = polling.Act(polling.next_call(self._state, self._services.jitter()))
         while isinstance(decision, polling.Act):
             if decision.wait_s > 0:
-                await asyncio.sleep(decision.wait_s)
+                await self._services.sleep(decision.wait_s)
             try:
                 outcome = await self._perform(decision.call)
             except Exception:
@@ -131,7 +141,7 @@ class BotPoller:
 
     async def _perform(self, call: polling.Call) -> polling.Outcome:
         if not self._state.is_known:
-            await self._services.gate.wait_open(lambda: self._apply(polling.Held()))
+            await self._services.gate.wait_open(self._hold)
         match call:
             case polling.Identify():
                 return await self._identify()
@@ -139,13 +149,16 @@ class BotPoller:
                 reply = await self._ask("deleteWebhook", {"drop_pending_updates": False})
                 return polling.WebhookCleared() if isinstance(reply, replies.Result) else reply
             case polling.GetUpdates():
-                if trouble := self._look_at_backlog():
-                    return trouble
-                if self._services.clock() >= self._recheck_at and (trouble := await self._recheck()):
-                    return trouble
+                if full := self._look_at_backlog():
+                    return full
+                if self._services.clock() >= self._recheck_at and (rejected := await self._recheck()):
+                    return rejected
                 return await self._fetch(call)
             case _:
                 assert_never(call)
+
+    def _hold(self) -> None:
+        self._apply(polling.Held())
 
     def _look_at_backlog(self) -> polling.Full | None:
         backlog = self._services.ledger.backlog(self._source)
@@ -168,19 +181,16 @@ class BotPoller:
         if call.offset is not None:
             parameters["offset"] = call.offset
         try:
-            answer = await self._services.api.call(self._token(), "getUpdates", parameters, held_s=timeout_s)
+            answer = await self._services.api.call(
+                self._token(), "getUpdates", parameters, held_s=max(timeout_s, REPEATED_POLL_S)
+            )
         except UnreachableError as error:
             if error.is_too_slow and call.limit > 1:
                 return polling.Undecodable(str(error))
             return polling.Failed(str(error), error.is_stray)
         reply = replies.read_reply(answer.status, answer.retry_after, answer.body)
         if isinstance(reply, replies.NoReply) and answer.status == 200 and replies.is_batch(answer.body):
-            if call.limit > 1:
-                return polling.Undecodable("a batch of updates cannot be decoded; fetching them one by one")
-            element = replies.cut_single(answer.body)
-            if element is None:
-                return polling.Failed("an update cannot be told from the answer around it")
-            return await self._commit([element])
+            return await self._commit_undecodable(answer.body, call.limit)
         if not isinstance(reply, replies.Result):
             return _trouble(reply)
         batch = replies.read_batch(reply)
@@ -197,8 +207,19 @@ class BotPoller:
         except CommitFailedError as error:
             return polling.NotCommitted(f"updates cannot be written: {error}")
         if accepted.last_update_id is None:
-            return polling.NotCommitted(f"{len(batch)} updates have no update_id, so none can be confirmed")
+            return polling.Unidentified(f"{len(batch)} updates have no update_id, so none can be confirmed")
         return polling.Committed(accepted.last_update_id)
+
+    async def _commit_undecodable(self, body: bytes, limit: int) -> polling.Outcome:
+        """Take a batch apart that no parser takes, if need be by fetching its elements one by one."""
+        if elements := replies.split_batch(body):
+            return await self._commit(elements)
+        if limit > 1:
+            return polling.Undecodable("a batch of updates cannot be decoded; fetching them one by one")
+        element = replies.cut_single(body)
+        if element is None:
+            return polling.Failed("an update cannot be told from the answer around it")
+        return await self._commit([element])
 
     async def _identify(self) -> polling.Outcome:
         reply = await self._ask("getMe", {})
@@ -242,7 +263,7 @@ class BotPoller:
     # --- what follows ---------------------------------------------------------------------------
 
     def _announce(self, identity: bytes) -> None:
-        self._identity = identity
+        self._identity, self._is_cached = identity, False
         self._services.observer.identity_known(self._bot.id, identity)
         self._services.commits.begin(self._remember(identity))
 
@@ -256,8 +277,13 @@ class BotPoller:
         services = self._services
         if isinstance(outcome, polling.Throttled) and not self._state.is_known:
             services.gate.shut(outcome.retry_after_s or 0.0)
-        state, decision = polling.after(outcome, self._state, services.clock(), services.jitter())
+        now = services.clock()
+        state, decision = polling.after(outcome, self._state, now, services.jitter())
         self._show(state)
+        if isinstance(outcome, polling.Committed) and self._recheck_at == math.inf:
+            self._recheck_at = now + (
+                RECHECK_WITHIN_S * services.jitter() if self._is_cached else RECHECK_EVERY_S
+            )
         if isinstance(outcome, polling.Rejected):
             services.observer.token_rejected(self._bot.id, outcome.status, redact(outcome.detail))
         elif not state.is_identified and state.detail and state.detail != self._unreachable:

@@ -5,7 +5,7 @@ Runs in: master.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from brama.clock import Clock, monotonic_s
@@ -35,6 +35,7 @@ class Pollers:
         *,
         clock: Clock = monotonic_s,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         poll_timeout_s: float = MAX_POLL_TIMEOUT_S,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -46,6 +47,7 @@ class Pollers:
             ledger: knows what waits, and remembers identities.
             clock: monotonic seconds.
             jitter: returns 0 up to 1.
+            sleep: waits for seconds.
             poll_timeout_s: how long Telegram may hold a poll open, 0 to 50 s.
             deadlines: time limits of single calls.
         """
@@ -54,6 +56,7 @@ class Pollers:
         self._ledger = ledger
         self._clock = clock
         self._jitter = jitter
+        self._sleep = sleep
         self._poll_timeout_s = poll_timeout_s
         self._deadlines = deadlines
         self._observer: IngressObserver | None = None
@@ -132,10 +135,11 @@ class Pollers:
                 intake=self._intake,
                 ledger=self._ledger,
                 observer=self._observer,
-                gate=Gate(self._clock),
+                gate=Gate(self._clock, self._sleep),
                 commits=Commits(),
                 clock=self._clock,
                 jitter=self._jitter,
+                sleep=self._sleep,
                 poll_timeout_s=self._poll_timeout_s,
             )
         return self._services

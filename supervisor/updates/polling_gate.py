@@ -3,8 +3,7 @@
 Runs in: master.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from brama.clock import Clock
 from supervisor.updates.policy.start_gate import StartGate, reserve, shut
@@ -13,8 +12,9 @@ from supervisor.updates.policy.start_gate import StartGate, reserve, shut
 class Gate:
     """The one gate of all pollers; the rule is ``policy.start_gate``."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._clock = clock
+        self._sleep = sleep
         self._gate = StartGate()
 
     def shut(self, retry_after_s: float) -> None:
@@ -28,6 +28,6 @@ class Gate:
             if at <= self._clock():
                 return
             on_wait()
-            await asyncio.sleep(at - self._clock())
-            if self._clock() >= self._gate.closed_until:
+            await self._sleep(at - self._clock())
+            if at >= self._gate.closed_until:  # else it was shut again meanwhile
                 return

@@ -94,7 +94,14 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class NotCommitted:
-    """Updates came and could not be written, or none of their ids can be told."""
+    """Updates came and could not be written."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """A batch of which no update_id can be told, so that only one behind it can confirm it."""
 
     detail: str
 
@@ -147,7 +154,7 @@ class Drained:
 
 
 Success = Identified | WebhookCleared | Committed
-Trouble = Undecodable | NotCommitted | Conflicted | Rejected | Throttled | Failed
+Trouble = Undecodable | NotCommitted | Unidentified | Conflicted | Rejected | Throttled | Failed
 Outcome = Success | Trouble | Held | Full | Drained
 
 
@@ -217,6 +224,8 @@ def after(outcome: Outcome, state: Polling, now: float, jitter: float) -> tuple[
             state, pause_s = _failed(replace(state, limit=1), detail, jitter, is_shown=state.failures > 0)
         case NotCommitted(detail):
             state, pause_s = _failed(state, detail, jitter)
+        case Unidentified(detail):
+            state, pause_s = _failed(replace(state, limit=MAX_LIMIT), detail, jitter)
         case Failed(detail, is_stray):
             state, pause_s = _failed(state, detail, jitter, is_shown=state.failures > 0 or not is_stray)
         case Conflicted(by_webhook):

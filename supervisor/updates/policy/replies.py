@@ -12,7 +12,9 @@ import msgspec
 _MAX_SHOWN = 200
 
 _BATCH_START = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\s*,\s*"result"\s*:\s*\[')
-_BATCH_END = re.compile(rb"\]\s*\}\s*\Z")
+_BATCH_END = re.compile(rb"\s*\}\s*\Z")
+#: A bracket, a comma or a string; a string that is not closed ends with the bytes.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[{}\[\],]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,40 @@ def read_batch(result: Result) -> list[bytes] | None:
 
 
 def is_batch(body: bytes) -> bool:
-    """Return whether ``body``, which does not decode, begins as a batch of updates does."""
+    """Return whether ``body`` begins as a batch of updates does."""
     return _BATCH_START.match(body) is not None
 
 
+def split_batch(body: bytes) -> list[bytes] | None:
+    """Return the elements of a batch that does not decode, cut at its brackets and commas alone.
+
+    What is inside of an element does not matter: any depth, any bytes. None if brackets or quotes are torn,
+    so that one element cannot be told from the next.
+    """
+    start = _BATCH_START.match(body)
+    if start is None:
+        return None
+    elements, depth, begin = [], 0, start.end()
+    for token in _TOKEN.finditer(body, begin):
+        match token.group():
+            case b"{" | b"[":
+                depth += 1
+            case b"," if depth == 0:
+                elements.append(body[begin : token.start()].strip())
+                begin = token.end()
+            case b"]" if depth == 0:
+                if last := body[begin : token.start()].strip():
+                    elements.append(last)
+                is_whole = _BATCH_END.match(body, token.end()) is not None and all(elements)
+                return elements if is_whole else None
+            case b"}" | b"]":
+                depth -= 1
+    return None
+
+
 def cut_single(body: bytes) -> bytes | None:
-    """Return the one element of a batch that does not decode, None if the envelope itself is torn."""
-    start, end = _BATCH_START.match(body), _BATCH_END.search(body, max(0, len(body) - 64))
+    """Return the one element of a batch whatever it is, None if what stands around it is torn."""
+    start, end = _BATCH_START.match(body), re.search(rb"\]\s*\}\s*\Z", body)
     if start is None or end is None or end.start() < start.end():
         return None
     return body[start.end() : end.start()].strip() or None

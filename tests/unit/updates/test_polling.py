@@ -29,6 +29,7 @@ from supervisor.updates.policy.polling import (
     Stop,
     Throttled,
     Undecodable,
+    Unidentified,
     WebhookCleared,
     after,
     is_full,
@@ -243,6 +244,14 @@ def test_updates_that_cannot_be_written_are_fetched_again():
     assert (history.state.ingress, history.state.detail) == (OUTAGE, "disk full")
 
 
+def test_a_batch_without_any_id_is_fetched_again_with_what_is_behind_it():
+    history = History(replace(POLLING, limit=1))
+    decision = history.play(Unidentified("x"))
+    assert decision == Act(GetUpdates(None, MAX_LIMIT, 0.0), 0.5)
+    assert (history.state.ingress, history.state.detail) == (OUTAGE, "x")
+    assert history.play(Unidentified("x")).wait_s == 1
+
+
 def test_a_full_backlog_pauses_without_counting_as_failure():
     history = History(jitter=0.5)
     assert history.play(Full("much")).wait_s == 2.0
@@ -287,6 +296,7 @@ OUTCOMES = st.one_of(
     st.builds(Failed, st.just("x"), st.booleans()),
     st.builds(NotCommitted, st.just("x")),
     st.builds(Undecodable, st.just("x")),
+    st.builds(Unidentified, st.just("x")),
     st.builds(Conflicted, st.booleans()),
     st.builds(Throttled, st.none() | st.floats(0, 1e9)),
     st.just(Held()),

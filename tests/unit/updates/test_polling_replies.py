@@ -15,6 +15,7 @@ from supervisor.updates.policy.replies import (
     is_batch,
     read_batch,
     read_reply,
+    split_batch,
 )
 
 
@@ -94,6 +95,45 @@ def test_an_element_that_does_not_decode_is_cut_out_of_its_batch():
         assert cut_single(body) == element
 
 
+def test_a_batch_is_split_at_brackets_and_commas_alone():
+    deep = b"[" * 20_000 + b"]" * 20_000
+    elements = [
+        b'{"update_id":1,"x":' + deep + b"}",
+        b'{"text":"\\ud800 ],[ \\" , \xff"}',
+        b"[1,[2,3]]",
+        b"{oops}",
+        b'"a,b"',
+        b"5",
+    ]
+    assert split_batch(b'{"ok":true,"result":[' + b" , ".join(elements) + b"] }\n") == elements
+    assert split_batch(b'{"ok":true,"result":[]}') == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b'{"ok":true,"result":[{"a":1},',
+        b'{"ok":true,"result":[{"a":"x},{}]}',
+        b'{"ok":true,"result":[{},,{}]}',
+        b'{"ok":true,"result":[{]}]}',
+        b'{"ok":true,"result":[{}]} more',
+        b'{"ok":true,"result":[1]]}',
+    ],
+)
+def test_torn_batches_are_not_split(body: bytes):
+    assert split_batch(body) is None
+
+
+@given(st.lists(st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=5), max_size=8))
+def test_splitting_agrees_with_decoding(values):
+    body = json.dumps({"ok": True, "result": values}).encode()
+    elements = split_batch(body)
+    assert elements is not None
+    assert [json.loads(element) for element in elements] == values
+
+
 def test_spaces_around_an_element_do_not_matter():
     assert cut_single(b' { "ok" : true , "result" : [ {x} ] } \n') == b"{x}"
 
@@ -122,3 +162,4 @@ def test_any_answer_is_read(status: int, header: str | None, body: bytes):
     reply = read_reply(status, header, body)
     assert isinstance(reply, Result | Refusal | NoReply)
     assert isinstance(cut_single(body), bytes | None)
+    assert isinstance(split_batch(b'{"ok":true,"result":[' + body), list | None)
