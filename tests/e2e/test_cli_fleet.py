@@ -2,9 +2,7 @@
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -19,6 +17,7 @@ import pytest
 from brama.exit_codes import ExitCode
 from tests.fixtures.sandbox import RunningSandbox, running_sandbox
 from tests.ports import free_port
+from tests.terminals import Terminal
 from tests.waiting import wait_until
 
 COMMAND = str(Path(sys.executable).with_name("brama-supervisor"))
@@ -207,41 +206,14 @@ def test_a_foreground_master_prints_lines_and_obeys_ctrl_c(operator):
 
 
 def test_a_foreground_master_on_a_terminal_shows_a_table(operator):
-    master_end, slave_end = pty.openpty()
-    master = subprocess.Popen(
-        [COMMAND, "start", "--config", str(operator.config)],
-        stdin=slave_end,
-        stdout=slave_end,
-        stderr=slave_end,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "150", "LINES": "30"},
-        start_new_session=True,
-    )
-    os.close(slave_end)
-    seen = bytearray()
-
-    def sees(*words: str) -> bool:
-        while select.select([master_end], [], [], 0)[0]:
-            try:
-                seen.extend(os.read(master_end, 65536))
-            except OSError:
-                break
-        # Rich writes a frame after clearing the last; only the newest counts.
-        frame = bytes(seen).rpartition(b"\x1b[H")[2].decode(errors="replace")
-        return all(word in frame for word in words)
-
-    try:
-        wait_until(lambda: sees("shop", "support", "2 running", "Ctrl-C"), timeout_s=60, what="the table")
-        os.killpg(master.pid, signal.SIGINT)
-        wait_until(lambda: sees() and master.poll() is not None, timeout_s=60, what="the end")
-    finally:
-        master.kill()
-        master.wait()
-        sees()
-        os.close(master_end)
-    assert master.returncode == 0
-    assert b"\x1b[?1049l" in seen
-    assert seen.rstrip().endswith(b"stopped")
-    assert b"Traceback" not in seen
+    with Terminal([COMMAND, "start", "--config", str(operator.config)]) as terminal:
+        wait_until(lambda: terminal.shows("shop", "support", "2 running", "Ctrl-C"), timeout_s=60)
+        terminal.interrupt()
+        wait_until(terminal.has_ended, timeout_s=60)
+        assert terminal.process.returncode == 0
+        assert "\x1b[?1049l" in terminal.text()
+        assert "Traceback" not in terminal.text()
+        assert terminal.text().rstrip().endswith("stopped")
 
 
 def test_a_bot_in_trouble_is_told_at_the_start_and_in_status(operator):
