@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -99,9 +100,7 @@ def test_dropping_dead_letters_asks_first(config):
         command = [*COMMAND, "dead-letters", "drop", "--bot", "shop", "--all", "--config", str(config)]
         for answer, said, code in (("n", "nothing was dropped", 1), ("y", "dropped 0", 0)):
             with Terminal(command) as terminal:
-                wait_until(
-                    lambda terminal=terminal: terminal.shows("Delete all dead letters of shop for good?")
-                )
+                wait_until(partial(terminal.shows, "Delete all dead letters of shop for good?"))
                 terminal.type(f"{answer}\n")
                 wait_until(terminal.has_ended)
                 assert said in terminal.text()
