@@ -48,8 +48,8 @@ class SentLog:
 
     __slots__ = ("_entries", "changed", "last")
 
-    def __init__(self) -> None:
-        self._entries: deque[Sent] = deque(maxlen=CAPACITY)
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._entries: deque[Sent] = deque(maxlen=capacity)
         self.last = 0
         self.changed = Signal()
 

@@ -85,7 +85,7 @@ WRONG = st.sampled_from(sorted(GOOD | SHAPED)).flatmap(
 PARAMS = st.lists(WRONG, max_size=3).map(lambda wrong: GOOD | dict(wrong))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(HANDLERS)), PARAMS)
 def test_any_call_is_answered_or_refused(method: str, params: dict[str, Any]) -> None:
     world = World()

@@ -3,7 +3,7 @@
 from sandbox.state.bot import Bot, encode, first_update_id_of
 from sandbox.state.chat import REMEMBERED, Chat, describe_chat
 from sandbox.state.files import CAPACITY_BYTES, FileStore
-from sandbox.state.sent import CAPACITY, Sent, SentLog
+from sandbox.state.sent import Sent, SentLog
 
 
 def test_update_ids_start_where_the_bot_says_and_never_near_the_limit() -> None:
@@ -77,11 +77,11 @@ def test_files_are_the_same_for_the_same_content_and_the_oldest_go_first() -> No
 
 
 def test_the_log_numbers_on_after_it_forgot() -> None:
-    log = SentLog()
-    for number in range(1, CAPACITY + 3):
+    log = SentLog(capacity=10)
+    for number in range(1, 13):
         log.append(Sent(number, 1, "sendMessage" if number % 2 else "sendPhoto", {}, 0.0, None))
-    assert [index for index, _ in log.after(CAPACITY)] == [CAPACITY + 1, CAPACITY + 2]
+    assert [index for index, _ in log.after(10)] == [11, 12]
     assert next(iter(log.after(0)))[0] == 3
-    assert [index for index, _ in log.after(CAPACITY, "sendPhoto")] == [CAPACITY + 2]
+    assert [index for index, _ in log.after(10, "sendPhoto")] == [12]
     log.clear()
     assert log.after(0) == []
