@@ -32,7 +32,8 @@ from brama.config.readers import DEFAULT_AGES_S, as_choice, as_items
 Mode = Annotated[Literal["polling", "webhook"], as_choice("polling", "webhook")]
 Durability = Annotated[Literal["full", "normal"], as_choice("full", "normal")]
 LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], as_choice("debug", "info", "warning", "error")
+    Literal["debug", "info", "warning", "error"],
+    as_choice("debug", "info", "warning", "error", aliases={"warn": "warning"}),
 ]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(as_items)]
 

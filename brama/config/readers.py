@@ -7,7 +7,7 @@ Python code. Only code, which validates without a context, may give a duration o
 import difflib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +142,12 @@ def as_items(value: object) -> object:
     return value
 
 
-def as_choice(*allowed: str) -> BeforeValidator:
-    """Return a validator for one of ``allowed``; upper case counts as lower."""
+def as_choice(*allowed: str, aliases: Mapping[str, str] | None = None) -> BeforeValidator:
+    """Return a validator for one of ``allowed`` or its alias; upper case counts as lower."""
 
     def validate(value: object) -> str:
         text = as_text(value).lower()
+        text = (aliases or {}).get(text, text)
         if text not in allowed:
             raise refuse(f"{describe(value)} is not known; write {' or '.join(allowed)}")
         return text

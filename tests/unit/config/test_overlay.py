@@ -29,7 +29,7 @@ def test_names_that_operators_use(project: Project):
             "REDIS_URL": "redis://localhost",
             "ALLOWED_API_KEY": "key",
             "WORKER_CONCURRENCY": "7",
-            "LOG_LEVEL": "WARNING",
+            "LOG_LEVEL": "WARN",
         },
     )
     webhook = settings.webhook
