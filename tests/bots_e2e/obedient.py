@@ -13,12 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
+from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
 from telegram.ext import Application, CallbackQueryHandler, ContextTypes, MessageHandler, filters
+from telegram.request import HTTPXRequest
 
 PAUSE_S = 0.01
 SLEEPER = "import time; time.sleep(600)"
 leaked: list[bytearray] = []
+asked: "dict[int, asyncio.Future[str]]" = {}
 
 
 async def appear(path: str) -> None:
@@ -121,6 +123,30 @@ def fork_twice() -> int:
     return int(os.read(reading, 20))
 
 
+async def exit_until(message: Message, rest: str) -> None:
+    code, path = rest.split()
+    if not Path(path).exists():
+        os._exit(int(code))
+    await message.reply_text("still here")
+
+
+async def roll_dice(message: Message, _rest: str) -> None:
+    await message.reply_dice()
+
+
+async def reply_impatiently(message: Message, text: str) -> None:
+    await message.reply_text(text, read_timeout=0.3)
+
+
+async def reply_by_proxy_until(message: Message, path: str) -> None:
+    """Answer over a proxy that nobody serves, or directly once PATH exists."""
+    bot = message.get_bot()
+    proxy = None if Path(path).exists() else "http://127.0.0.1:1"
+    client = Bot(bot.token, base_url=bot.base_url.removesuffix(bot.token), request=HTTPXRequest(proxy=proxy))
+    async with client:
+        await client.send_message(message.chat_id, "through")
+
+
 async def tell_environment(message: Message, name: str) -> None:
     await message.reply_text(os.environ.get(name, "not set"))
 
@@ -153,11 +179,15 @@ DEEDS = {
     "answer-then-hold": answer_then_hold,
     "button": show_button,
     "children": raise_children,
+    "by-proxy-until": reply_by_proxy_until,
+    "dice": roll_dice,
     "environment": tell_environment,
     "exit": exit_at_once,
+    "exit-until": exit_until,
     "fail-until": fail_until,
     "hold": hold,
     "ignore-the-end": ignore_the_end,
+    "impatiently": reply_impatiently,
     "leak-fast": leak_fast,
     "leak-slowly": leak_slowly,
     "lock": lock_the_interpreter,
@@ -173,11 +203,23 @@ async def obey(update: Update, _context: ContextTypes.DEFAULT_TYPE) -> None:
     message = update.effective_message
     assert message is not None
     text = message.text or ""
+    if future := asked.pop(message.chat_id, None):
+        future.set_result(text)
+        return
     word, _, rest = text.partition(" ")
     if deed := DEEDS.get(word):
         await deed(message, rest)
     else:
         await message.reply_text(text[:100])
+
+
+async def ask(update: Update, _context: ContextTypes.DEFAULT_TYPE) -> None:
+    """Wait for the next message of the chat: not to be awaited by the application."""
+    message = update.effective_message
+    assert message is not None
+    asked[message.chat_id] = asyncio.get_running_loop().create_future()
+    await message.reply_text("your name?")
+    await message.reply_text(f"hello {await asked[message.chat_id]}")
 
 
 async def press(update: Update, _context: ContextTypes.DEFAULT_TYPE) -> None:
@@ -189,6 +231,7 @@ async def press(update: Update, _context: ContextTypes.DEFAULT_TYPE) -> None:
 
 def main() -> None:
     application = Application.builder().token("the supervisor knows").build()
+    application.add_handler(MessageHandler(filters.Text(["ask"]), ask, block=False))
     application.add_handler(MessageHandler(filters.TEXT, obey))
     application.add_handler(CallbackQueryHandler(press))
     application.run_polling()
