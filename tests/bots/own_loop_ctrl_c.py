@@ -17,8 +17,7 @@ async def main():
     await application.updater.start_polling()
     await application.start()
     try:
-        while True:  # noqa: ASYNC110
-            await asyncio.sleep(3600)
+        await asyncio.Event().wait()
     finally:
         await application.updater.stop()
         await application.stop()

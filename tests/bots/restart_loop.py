@@ -1,9 +1,11 @@
 """A home-made watchdog: builds the bot anew whenever run_polling comes back."""
 
 import asyncio
-import time
+import threading
 
 from telegram.ext import ApplicationBuilder, CommandHandler, MessageHandler, filters
+
+pause = threading.Event()
 
 
 async def echo(update, context):
@@ -24,4 +26,4 @@ while True:
     except Exception as error:
         print("failed:", error)
     print("once more")
-    time.sleep(0.01)
+    pause.wait(0.01)

@@ -1,6 +1,5 @@
 """The patches fit the installed python-telegram-bot, and do nothing until a worker is bound."""
 
-import asyncio
 import signal
 from types import SimpleNamespace
 from typing import Any
@@ -44,7 +43,7 @@ async def test_unbound_everything_is_as_it_was():
     assert seen == [update]
     assert await application.process_error(None, ValueError("x")) is False
     with pytest.warns(PTBUserWarning, match="while the application is not running"):
-        await application.create_task(asyncio.sleep(0), name="x")
+        await application.create_task(see(update), name="x")
 
 
 def test_a_version_without_what_is_patched_is_refused(monkeypatch):

@@ -12,9 +12,11 @@ from tests.unit.bot_worker.runtime.fakes import FakeChannel
 
 
 async def turn() -> None:
-    """Let one turn of the loop pass."""
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    """Let what is due in the loop run."""
+    for _ in range(2):
+        over = asyncio.Event()
+        asyncio.get_running_loop().call_soon(over.set)
+        await over.wait()
 
 
 async def test_a_turn_makes_one_message_of_each_kind():
