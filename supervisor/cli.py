@@ -56,7 +56,7 @@ def _root(
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with the exit code of DESIGN §7."""
+    """Run the command line and end the process with its exit code."""
     code = run()
     with contextlib.suppress(OSError):  # whoever read our output has gone, and wants no more of it
         sys.stdout.flush()

@@ -41,7 +41,7 @@ class FleetRoutes:
         ]
 
     async def status(self, _request: web.Request) -> web.Response:
-        """Answer with DESIGN's status document."""
+        """Answer with the whole status."""
         return json_bytes(encode_status(self._master.status()))
 
     async def progress(self, _request: web.Request) -> web.Response:
