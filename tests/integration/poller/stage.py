@@ -57,6 +57,7 @@ class FakeLedger:
     memory: dict[str, bytes] = field(default_factory=dict)
     waiting: Backlog = field(default_factory=lambda: Backlog(0, 0))
     looks: int = 0
+    fault: Exception | None = None
 
     def backlog(self, source: Source) -> Backlog:
         self.looks += 1
@@ -66,6 +67,8 @@ class FakeLedger:
         return {key: value for key, value in self.memory.items() if key.startswith(prefix)}
 
     async def remember(self, key: str, value: bytes) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.memory[key] = value
 
 

@@ -11,7 +11,7 @@ from brama.update_kinds import UPDATE_KINDS
 from supervisor.updates.ingress import IngressState
 from supervisor.updates.model import Backlog
 from tests.fixtures.sandbox import RunningSandbox, make_token
-from tests.integration.poller.stage import Stage
+from tests.integration.poller.stage import Stage, disk_full
 from tests.waiting import await_until
 
 
@@ -46,6 +46,37 @@ async def test_a_known_identity_is_announced_at_once_and_asked_for_again_later(s
         assert stage.calls("getMe") == 1
         assert stage.calls("getUpdates") >= 1
         assert stage.ledger.memory[f"identity/1001@{sandbox.base_url}"] == stage.observed.identities[1][1]
+
+
+async def test_trouble_with_asking_again_is_no_trouble_of_polling(sandbox: RunningSandbox):
+    async with Stage(sandbox, poll_timeout_s=1.3) as stage:
+        known = b'{"id":1001,"is_bot":true,"first_name":"old"}'
+        stage.ledger.memory[f"identity/1001@{sandbox.base_url}"] = known
+        stage.control.add_fault("status", 1001, "getme", status=500, count=-1)
+        stage.open()
+        await await_until(lambda: stage.control.faults()[0].fired == 1)
+        await stage.until_committed(stage.write(1))
+        assert stage.status().state is IngressState.OK
+        assert stage.observed.identities == [("bot1", known)]
+
+
+async def test_a_token_rejected_when_asking_again_is_rejected(sandbox: RunningSandbox):
+    async with Stage(sandbox, poll_timeout_s=1.3) as stage:
+        stage.ledger.memory[f"identity/1001@{sandbox.base_url}"] = b'{"id":1001,"is_bot":true}'
+        stage.control.add_fault("status", 1001, "getme", status=401)
+        stage.open()
+        await stage.until(IngressState.UNAUTHORIZED)
+        assert [status for _, status, _ in stage.observed.rejections] == [401]
+
+
+async def test_an_identity_that_cannot_be_kept_is_used_all_the_same(sandbox: RunningSandbox):
+    async with Stage(sandbox) as stage:
+        stage.ledger.fault = disk_full()
+        stage.open()
+        with capture_logs() as logs:
+            await stage.until_polling()
+        assert len(stage.observed.identities) == 1
+        assert [log["reason"] for log in logs if log["event"] == "identity.lost"] == ["the disk is full"]
 
 
 async def test_an_identity_of_another_bot_in_the_cache_is_not_believed(sandbox: RunningSandbox):

@@ -84,6 +84,22 @@ async def test_malformed_updates_stop_nothing_behind_them(sandbox: RunningSandbo
     assert len(letters) == len(bad)
 
 
+async def test_an_update_with_torn_quotes_is_fetched_alone(sandbox: RunningSandbox, house: House):
+    """Where it ends cannot be told from the batch, so the batch is fetched again one by one."""
+    control = sandbox.control
+    good = control.send_messages(1001, 7, "{n}", count=5).update_ids
+    torn_id = good[-1] + 1
+    control.inject_raw(1001, b'{"update_id":%d,"message":{"text":"torn}' % torn_id, update_id=torn_id)
+    good += control.send_messages(1001, 7, "{n}", count=20).update_ids
+    async with house.stage(sandbox) as stage:
+        stage.open()
+        await await_until(lambda: house.arrived.ids == good, what="all good updates arrive")
+        await stage.until_confirmed([*good, torn_id])
+        await stage.until(IngressState.OK)
+    (letter,) = await house.ledger.dead_letters(None, limit=100)
+    assert letter.update_id == torn_id
+
+
 async def test_an_update_without_any_id_does_not_make_the_poller_spin(sandbox: RunningSandbox, house: House):
     sandbox.control.inject_raw(1001, b"{}")
     async with house.stage(sandbox, haste=1.0) as stage:
