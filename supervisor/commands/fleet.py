@@ -4,7 +4,10 @@ Runs in: command line; ``start`` becomes the master.
 """
 
 import os
+import select
 import sys
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,10 +92,10 @@ def stop(context: typer.Context, bots: BotsArgument = None, config: ConfigOption
         return _command_bots(Verb.STOP, bots, config)
     with open_project(config) as project:
         try:
-            pid = _stop_master(project)
+            stopped = _stop_master(project)
         except NoMasterError as error:
             raise NoMasterError(f"{error} for {project.config_path}; there is nothing to stop") from error
-    typer.echo(f"stopped (pid {pid})")
+    typer.echo(f"stopped (pid {stopped.pid})")
     return ExitCode.OK
 
 
@@ -117,11 +120,13 @@ def restart(context: typer.Context, bots: BotsArgument = None, config: ConfigOpt
     settings = load(config)
     with open_project(settings.config_path) as project:
         try:
-            pid = _stop_master(project)
+            stopped = _stop_master(project)
         except NoMasterError:
             sys.stderr.write(f"no master ran for {project.config_path}; starting one\n")
         else:
-            typer.echo(f"stopped (pid {pid})")
+            typer.echo(f"stopped (pid {stopped.pid})")
+            if not stopped.was_daemon:
+                sys.stderr.write("the master ran in the foreground; it comes back as a daemon\n")
     return _start_daemon(settings)
 
 
@@ -132,9 +137,19 @@ def _start_foreground(settings: "Settings") -> int:
     shows_table = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with naming_config(settings.config_path):
         code = run(settings, foreground_table=shows_table)
+    if _is_output_stuck():
+        # Nobody takes what is written (Ctrl-S, a stopped ssh): the interpreter would wait for that to change.
+        os._exit(code)
     if shows_table:  # it went with its screen, and nothing else says that the end was a good one
         typer.echo("stopped" if code == ExitCode.OK else f"ended with exit code {code}")
     return code
+
+
+def _is_output_stuck() -> bool:
+    """Return whether a thread of the master that has ended, or we, could not write to standard output."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        return True
+    return not select.select([], [sys.stdout], [], 0)[1]
 
 
 def _start_daemon(settings: "Settings") -> int:
@@ -189,12 +204,21 @@ def _report_start(settings: "Settings", pid: int) -> int:
     return ExitCode.OK
 
 
-def _stop_master(project: "Project") -> int:
-    """Stop the master, wait until it has gone, return its pid."""
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """A master that has gone."""
+
+    pid: int
+    was_daemon: bool
+
+
+def _stop_master(project: "Project") -> _Stopped:
+    """Stop the master and wait until it has gone."""
     from supervisor.commands.waiting import wait_stopped
 
     client = project.client
     process = client.master_process()
+    was_daemon = process.is_daemon
     processes = client.progress().alive
     answer = client.stop()
     try:
@@ -202,7 +226,7 @@ def _stop_master(project: "Project") -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"the master (pid {answer.pid}) goes on stopping\n")
         raise
-    return process.pid or answer.pid
+    return _Stopped(process.pid or answer.pid, was_daemon)
 
 
 def _command_bots(verb: "Verb", bots: list[str], config: Path | None) -> int:

@@ -170,6 +170,18 @@ class MasterProcess:
                 self._was_gone = True
 
     @property
+    def is_daemon(self) -> bool:
+        """Whether it left the session it was started from: nobody's terminal or service manager holds it."""
+        try:
+            session = os.getsid(self.pid) if self.pid else 0
+            os.kill(session, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+    @property
     def is_visible(self) -> bool:
         """Whether the process's end can be noticed from here."""
         return self._was_gone or self._fd >= 0

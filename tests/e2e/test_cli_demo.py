@@ -101,3 +101,18 @@ def test_its_processes_end_when_it_is_killed(home):
     demo.communicate()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_sandbox_alone_serves_until_ctrl_c(home):
+    sandbox = subprocess.Popen([COMMAND, "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert sandbox.stdout is not None
+        address = sandbox.stdout.readline().split()[-1]
+        browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with browser.open(address) as answer:
+            assert b"<title>" in answer.read(500)
+        sandbox.send_signal(signal.SIGINT)
+        assert sandbox.wait(timeout=30) == 0
+    finally:
+        sandbox.kill()
+        sandbox.communicate()

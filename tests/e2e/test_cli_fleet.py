@@ -56,15 +56,15 @@ class Operator:
     def write_bot(self, name: str, prefix: str = "") -> None:
         (self.root / "bots" / f"{name}.py").write_text(ECHO.replace("{prefix}", prefix))
 
-    def configure(self, extra: str = "") -> None:
-        bots = "".join(
+    def configure(self, extra: str = "", bots: str | None = None) -> None:
+        listed = "".join(
             f"  - {{id: {name}, token: '{self.sandbox.token(number)}', token_env: BOT_TOKEN, "
             f"script: bots/{name}.py}}\n"
             for name, number in NUMBERS.items()
         )
         self.config.write_text(
             f"telegram: {{base_url: '{self.sandbox.base_url}'}}\napi: {{port: {self.api_port}}}\n"
-            f"stop: {{timeout: 20s}}\n{extra}bots:\n{bots}"
+            f"stop: {{timeout: 20s}}\n{extra}bots:\n{listed if bots is None else bots}"
         )
         self.config.chmod(0o600)
 
@@ -270,6 +270,18 @@ def test_an_occupied_port_is_one_line_before_any_bot_starts(operator, how):
     assert str(operator.config) in line
     assert "Traceback" not in done.stderr
     assert not operator.sandbox.control.bots()
+
+
+def test_a_foreground_master_is_restarted_as_a_daemon(operator):
+    operator.configure(bots="")
+    with Terminal([COMMAND, "start", "--config", str(operator.config)]) as terminal:
+        wait_until(lambda: operator.run("status").returncode == 0, timeout_s=60)
+        restarted = operator.run("restart")
+        wait_until(terminal.has_ended, timeout_s=60)
+    assert restarted.returncode == 0
+    assert restarted.stderr == "the master ran in the foreground; it comes back as a daemon\n"
+    assert operator.run("restart").stderr == ""
+    assert operator.run("status").returncode == 0
 
 
 def test_check_summarizes_a_configuration(operator):
