@@ -5,6 +5,8 @@ Runs in: master.
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from brama.config.environment import bot_environment
 from brama.config.settings import BotSettings, Settings
@@ -14,21 +16,30 @@ from brama.messages import PROTOCOL_VERSION, Boot
 from supervisor.fleet.policy.model import Limits
 
 
-def limits_of(settings: Settings, bot: BotSettings) -> Limits:
-    """Return the knobs that ``bot`` is judged by: its own where it has any, else the fleet's."""
-
-    def own(value: float | None, common: float) -> float:
-        return common if value is None else value
-
+def common_limits(settings: Settings) -> Limits:
+    """Return the knobs of a bot that has none of its own."""
     return Limits(
         start_timeout_s=settings.limits.start_timeout,
-        worker_timeout_s=own(bot.limits.worker_timeout, settings.limits.worker_timeout),
+        worker_timeout_s=settings.limits.worker_timeout,
         stop_timeout_s=settings.stop.timeout,
-        cooldown_s=own(bot.restart.cooldown, settings.restart.cooldown),
-        budget=settings.restart.budget if bot.restart.budget is None else bot.restart.budget,
-        window_s=own(bot.restart.window, settings.restart.window),
-        memory_bytes=settings.limits.memory_per_worker if bot.limits.memory is None else bot.limits.memory,
+        cooldown_s=settings.restart.cooldown,
+        budget=settings.restart.budget,
+        window_s=settings.restart.window,
+        memory_bytes=settings.limits.memory_per_worker,
     )
+
+
+def limits_of(bot: BotSettings, common: Limits) -> Limits:
+    """Return the knobs that ``bot`` is judged by: its own where it has any, else ``common``."""
+    own = {
+        "worker_timeout_s": bot.limits.worker_timeout,
+        "memory_bytes": bot.limits.memory,
+        "cooldown_s": bot.restart.cooldown,
+        "budget": bot.restart.budget,
+        "window_s": bot.restart.window,
+    }
+    overrides: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    return replace(common, **overrides) if overrides else common
 
 
 def build_boot(

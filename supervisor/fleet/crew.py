@@ -79,7 +79,7 @@ class Crew:
         self._delivery = delivery
         self._ingress = ingress
         self._zygote = zygote
-        self._environ = environ
+        self._environ = dict(environ)  # os.environ decodes each name and value anew
         self._clock = clock
         self._tell = tell
         self._on_change = on_change

@@ -18,7 +18,7 @@ from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.marks import instance_of
-from supervisor.fleet.boot import limits_of
+from supervisor.fleet.boot import common_limits, limits_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
@@ -85,9 +85,9 @@ class Fleet:
         self._zygote = zygote
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        common = common_limits(settings)
         self._members = {
-            bot.id: Member(bot, limits_of(settings, bot), Worker(enabled=bot.enabled))
-            for bot in settings.bots
+            bot.id: Member(bot, limits_of(bot, common), Worker(enabled=bot.enabled)) for bot in settings.bots
         }
         self._crew = Crew(
             settings,
