@@ -68,7 +68,9 @@ def trouble_of(error: Exception) -> Exception | None:
         return None
     if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
         return None
-    return None if error.sqlite_errorname == "SQLITE_ERROR" else error
+    # A wrong statement is the operation's, unless it is one that begins or ends a transaction.
+    is_wrong_statement = error.sqlite_errorname == "SQLITE_ERROR" and "transaction" not in str(error)
+    return None if is_wrong_statement else error
 
 
 def is_disk_full(error: Exception) -> bool:

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-#: Rows of the largest INSERT; the others are halves of it, so that few statements are ever prepared.
+#: An INSERT takes this many rows, or a multiple of _STEP_ROWS, or what is left below that: so a poll's batch
+#: is two statements at most, and few are ever prepared.
 _MOST_ROWS = 128
+_STEP_ROWS = 16
 
 
 def insert_rows(
@@ -33,7 +35,8 @@ def insert_rows(
     rows = len(values) // columns
     done = 0
     while done < rows:
-        count = min(_MOST_ROWS, 1 << ((rows - done).bit_length() - 1))
+        left = rows - done
+        count = min(left - left % _STEP_ROWS, _MOST_ROWS) if left >= _STEP_ROWS else left
         chunk = values[done * columns : (done + count) * columns]
         inserted += connection.execute(_insert(head, columns, count, tail), chunk).rowcount
         done += count
