@@ -5,6 +5,8 @@ Runs in: worker.
 
 import asyncio
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from types import FrameType
 
@@ -53,11 +55,15 @@ class Draining:
         loop.call_soon_threadsafe(self.begin)
         return True
 
-    def install(self) -> None:
-        """Handle SIGTERM until the script handles it itself; to be called in the main thread."""
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self.on_signal)
-            self._session.own_handler = self.on_signal
+    @contextmanager
+    def on_termination(self) -> Iterator[None]:
+        """Handle SIGTERM until the script handles it itself; to be used in the main thread."""
+        signal.signal(signal.SIGTERM, self.on_signal)
+        self._session.own_handler = self.on_signal
+        try:
+            yield
+        finally:  # from here the process ends by itself, with the exit code that stands
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def _idle(self) -> None:
         self._settling = asyncio.get_running_loop().create_task(self._settle(), context=Context())

@@ -5,6 +5,7 @@ Runs in: worker.
 
 import concurrent.futures.thread
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -16,7 +17,7 @@ from bot_worker.runtime import patches
 from bot_worker.runtime.entry import run_entry
 from bot_worker.runtime.policy.boot_failure import end_before_ready, exit_code_of
 from bot_worker.runtime.ports import Channel
-from bot_worker.runtime.restarts import forbid_exec
+from bot_worker.runtime.restarts import exec_ends_the_script
 from bot_worker.runtime.worker import Worker
 from brama.exit_codes import ExitCode
 from brama.messages import Boot
@@ -32,19 +33,24 @@ def run(boot: Boot, channel: Channel) -> int:
     """
     patches.install()
     worker = Worker(boot, channel, end_process)
-    patches.bind(worker)
-    worker.draining.install()
-    forbid_exec(worker.notices, worker.draining.begin_soon)
-    error: BaseException | None = None
+    with (
+        patches.bound(worker),
+        worker.draining.on_termination(),
+        exec_ends_the_script(worker.notices, worker.draining.begin_soon),
+    ):
+        code = _judge(worker, _error_of(boot), channel)
+        worker.say_last_words()
+    return code
+
+
+def _error_of(boot: Boot) -> BaseException | None:
+    """Run the bot to its end; return what it raised."""
     try:
         run_entry(boot)
-    except BaseException as raised:
-        error = raised
-    if error is None:
-        _wait_for_threads()
-    code = _judge(worker, error, channel)
-    worker.say_last_words()
-    return code
+    except BaseException as error:
+        return error
+    _wait_for_threads()
+    return None
 
 
 def _wait_for_threads() -> None:
@@ -62,6 +68,8 @@ def _judge(worker: Worker, error: BaseException | None, channel: Channel) -> int
     if worker.session.draining:
         return ExitCode.OK
     if not worker.session.ready:
+        if error is None and worker.session.was_interrupted:
+            return 128 + signal.SIGTERM
         end = end_before_ready(error, _place(error))
         if end.failure is not None:
             channel.send(end.failure)

@@ -8,7 +8,8 @@ Runs in: zygote | worker.
 
 import inspect
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,15 @@ _worker: Worker | None = None
 _installed = False
 
 
-def bind(worker: Worker | None) -> None:
-    """Let the patches serve ``worker``, or nobody."""
+@contextmanager
+def bound(worker: Worker) -> Iterator[None]:
+    """Let the patches serve ``worker``."""
     global _worker
     _worker = worker
+    try:
+        yield
+    finally:
+        _worker = None
 
 
 def install() -> None:
@@ -191,7 +197,7 @@ def _stop_running(original: Callable[..., None]) -> Callable[..., None]:
 def _raise_system_exit(original: Callable[[], Any]) -> Callable[[], Any]:
     def raise_system_exit() -> None:
         if _worker is not None:
-            _worker.session.loop_stops()
+            _worker.session.interrupted()
         original()
 
     return raise_system_exit

@@ -8,7 +8,8 @@ Runs in: worker.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from bot_worker.runtime.notices import Notices
@@ -17,7 +18,8 @@ from bot_worker.runtime.notices import Notices
 _FUNCTIONS = ("execv", "execve")
 
 
-def forbid_exec(notices: Notices, drain_soon: Callable[[], object]) -> None:
+@contextmanager
+def exec_ends_the_script(notices: Notices, drain_soon: Callable[[], object]) -> Iterator[None]:
     """Make ``os.exec*`` in this process, not in those it forks, end the script as ``sys.exit()`` does.
 
     In another thread than the main one that would end nothing, so there ``drain_soon`` is called first.
@@ -36,5 +38,11 @@ def forbid_exec(notices: Notices, drain_soon: Callable[[], object]) -> None:
 
         return end_script
 
-    for name in _FUNCTIONS:
-        setattr(os, name, replacement(getattr(os, name)))
+    originals = {name: getattr(os, name) for name in _FUNCTIONS}
+    for name, original in originals.items():
+        setattr(os, name, replacement(original))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(os, name, original)

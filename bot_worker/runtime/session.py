@@ -62,6 +62,8 @@ class Session:
         self.loop: asyncio.AbstractEventLoop | None = None
         #: Whether the master was told that updates may come.
         self.ready = False
+        #: Whether a signal ended ``run_polling``.
+        self.was_interrupted = False
         #: Whether the worker was told to end.
         self.draining = False
 
@@ -159,6 +161,10 @@ class Session:
     def loop_stops(self) -> None:
         """The loop of ``run_polling`` is being ended; nothing must end it again."""
         self._stopping = True
+
+    def interrupted(self) -> None:
+        """``run_polling`` was ended by a signal."""
+        self._stopping = self.was_interrupted = True
 
     def run_begins(self, application: AnyApplication) -> None:
         """``run_polling`` or ``run_webhook`` was called.

@@ -172,6 +172,15 @@ def test_a_termination_signal_before_any_loop_ends_the_process(start_bot, tmp_pa
     assert bot.wait_exit() == 128 + signal.SIGTERM
 
 
+def test_a_termination_signal_while_the_bot_initializes_is_no_fault_of_the_bot(start_bot, tmp_path):
+    (tmp_path / "slow_init").touch()
+    bot = start_bot(run_polling())
+    bot.wait(lambda: "initializing" in bot.log)
+    os.kill(bot.pid, signal.SIGTERM)
+    assert bot.wait_exit() == 128 + signal.SIGTERM
+    assert bot.all_said(BootFailed) == []
+
+
 def test_heartbeats_come_while_the_bot_initializes_and_count(start_bot, tmp_path):
     (tmp_path / "slow_init").touch()
     bot = start_bot(run_polling(), heartbeat_interval_s=0.02)
