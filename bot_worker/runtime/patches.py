@@ -30,15 +30,20 @@ _worker: Worker | None = None
 _installed = False
 
 
-@contextmanager
-def bound(worker: Worker) -> Iterator[None]:
-    """Let the patches serve ``worker``."""
+def bind(worker: Worker | None) -> None:
+    """Let the patches serve ``worker``, or nobody."""
     global _worker
     _worker = worker
+
+
+@contextmanager
+def bound(worker: Worker) -> Iterator[None]:
+    """Let the patches serve ``worker`` for a while."""
+    bind(worker)
     try:
         yield
     finally:
-        _worker = None
+        bind(None)
 
 
 def install() -> None:
