@@ -246,8 +246,8 @@ class Crew:
         member.memory_bytes, member.heartbeat_at = 0, None
         self._gate.leave(bot_id)
         self._on_change()
-        self._tell(member, events.WorkerExited(exited.code, exited.signal, charged))
-        log.info(
+        say = log.info if worker.commanded else log.warning
+        say(
             "worker.exited",
             bot=bot_id,
             generation=worker.generation,
@@ -257,8 +257,8 @@ class Crew:
             uptime_s=round(self._clock() - handle.started_at, 3),
             in_flight=in_flight,
             charged=charged,
-            state=member.worker.state,
         )
+        self._tell(member, events.WorkerExited(exited.code, exited.signal, charged))
 
     def _with_process(self) -> Iterable[BotId]:
         return [bot_id for bot_id, member in self._members.items() if member.handle is not None]

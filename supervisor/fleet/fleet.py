@@ -9,6 +9,7 @@ Runs in: master.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -22,7 +23,8 @@ from supervisor.fleet.boot import common_limits, limits_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
-from supervisor.fleet.linux import become_subreaper, free_memory_share, raise_file_limit
+from supervisor.fleet.linux import become_subreaper, raise_file_limit
+from supervisor.fleet.machine import free_memory_share
 from supervisor.fleet.member import Member
 from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.capacity import Capacity
@@ -37,6 +39,8 @@ from supervisor.fleet.view import WorkerView
 
 #: Orphans are reaped, and bots without room looked after, at this interval.
 TIDY_S = 2.0
+#: A process that is not gone this long after its SIGKILL is stuck in the kernel; the master ends without it.
+STUCK_S = 10.0
 #: Open files of the master for each bot: pidfd, pipe, one connection to Telegram, one spare.
 _FILES_PER_BOT = 4
 _FILES = 256
@@ -115,6 +119,7 @@ class Fleet:
         self._empty = asyncio.Event()
         self._empty.set()
         self._started = self._closing = False
+        self._give_up_at = float("inf")
         self._tidying: asyncio.TimerHandle | None = None
 
     # --- for the application ------------------------------------------------------------------
@@ -180,16 +185,26 @@ class Fleet:
     async def stop(self, timeout_s: float) -> None:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
         self._closing = True
+        self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
         for member in self._members.values():
             self._tell(member, events.ShutdownCommanded(timeout_s))
         if timeout_s <= 0:
             await self._zygote.aclose()
-        await self._empty.wait()
+        await self._wait_empty()
         if self._tidying is not None:
             self._tidying.cancel()
         await self._zygote.aclose()
         self._crew.stop()
         await self._journal.close()
+
+    async def _wait_empty(self) -> None:
+        """Wait until there is no process, or none that can be killed."""
+        while self._room.processes and (left_s := self._give_up_at - self._clock()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, 1.0)):  # a later stop() may have shortened it
+                    await self._empty.wait()
+        if stuck := [view.pid for view in self.views() if view.pid is not None]:
+            log.error("fleet.stuck", pids=stuck)
 
     # --- for the pollers ----------------------------------------------------------------------
 
@@ -348,6 +363,8 @@ class Fleet:
             return
         if worker.phase is Phase.FATAL:
             log.error("worker.given_up", bot=bot_id, reason=worker.reason)
+        elif worker.phase is Phase.COOLDOWN:
+            log.warning("worker.delayed", bot=bot_id, reason=worker.reason)
         elif worker.phase is Phase.CAPACITY:
             log.warning("worker.refused", bot=bot_id, reason=worker.reason)
         elif worker.phase is Phase.DUMP:

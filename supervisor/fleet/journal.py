@@ -20,6 +20,8 @@ _UID = "uid/"
 _PROCESSES = "processes"
 #: Processes come and go in bursts; what was written down is at most this old.
 _SETTLE_S = 0.5
+#: A full disk must not keep the master from ending; the next one looks for marks all the same.
+_LAST_WRITE_S = 2.0
 
 log = get_logger(__name__)
 
@@ -91,7 +93,11 @@ class Journal:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        await self._write()
+        try:
+            async with asyncio.timeout(_LAST_WRITE_S):
+                await self._write()
+        except TimeoutError:
+            log.warning("fleet.records_unwritten", detail="the state file takes too long")
 
     def _write_soon(self) -> None:
         self._timer = None

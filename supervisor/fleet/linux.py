@@ -164,18 +164,6 @@ def all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 
 
-def free_memory_share() -> float:
-    """Return the share of the machine's memory that is available without swapping, 0 to 1."""
-    total = available = 0
-    with open("/proc/meminfo", "rb", buffering=0) as file:
-        for line in file.read(512).splitlines():
-            if line.startswith(b"MemTotal:"):
-                total = int(line.split()[1])
-            elif line.startswith(b"MemAvailable:"):
-                available = int(line.split()[1])
-    return available / total if total else 1.0
-
-
 def kill_exactly(stat: Stat) -> None:
     """SIGKILL the process that ``stat`` describes, and none that got its pid meanwhile."""
     with suppress(OSError):

@@ -7,7 +7,9 @@ import pytest
 
 from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId
+from supervisor.fleet import fleet
 from supervisor.fleet.policy.model import State, Wanted
+from supervisor.fleet.worker_handle import WorkerHandle
 from tests.integration.fleet.stage import (
     MemoryStore,
     bot,
@@ -251,3 +253,15 @@ async def test_a_stopping_fleet_takes_no_commands(tmp_path):
         await stage.fleet.stop(5.0)
         with pytest.raises(BramaError, match="the supervisor is stopping"):
             await stage.fleet.command("start", [SHOP])
+
+
+async def test_a_process_that_cannot_be_killed_does_not_keep_the_master(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet, "STUCK_S", 0.3)
+    async with staged(settings(tmp_path, bot("shop", "stubborn", tmp_path))) as stage:
+        view = await stage.reaches(State.RUNNING)
+        with monkeypatch.context() as patch:
+            patch.setattr(WorkerHandle, "kill", lambda self: None)
+            await stage.fleet.stop(0.0)
+        assert lives(view.pid or 0)
+        os.kill(view.pid or 0, signal.SIGKILL)
+        await stage.reaches(State.STOPPED)
