@@ -5,9 +5,10 @@ import signal
 
 import pytest
 
+from brama.config.models import IsolationSection
 from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId
-from supervisor.fleet import fleet
+from supervisor.fleet import fleet, worker_handle
 from supervisor.fleet.policy.model import State, Wanted
 from supervisor.fleet.worker_handle import WorkerHandle
 from tests.integration.fleet.stage import (
@@ -162,7 +163,8 @@ async def test_a_second_stop_means_now(tmp_path):
 
 
 @pytest.mark.parametrize("behaviour", ["mute", "reborn"])
-async def test_a_worker_without_its_pipe_is_replaced(tmp_path, behaviour):
+async def test_a_worker_without_its_pipe_is_replaced(tmp_path, behaviour, monkeypatch):
+    monkeypatch.setattr(worker_handle, "BROKEN_GRACE_S", 0.2)
     async with staged(settings(tmp_path, bot("shop", behaviour, tmp_path))) as stage:
         view = await stage.reaches(State.RUNNING)
         await stage.outlives(view.pid)
@@ -265,3 +267,24 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_master(tmp_path
         assert lives(view.pid or 0)
         os.kill(view.pid or 0, signal.SIGKILL)
         await stage.reaches(State.STOPPED)
+
+
+async def test_every_bot_keeps_its_uid(tmp_path):
+    store = MemoryStore()
+    bots = [bot("shop", "serve", tmp_path), bot("support", "serve", tmp_path)]
+    isolated = {"isolation": IsolationSection(uids=range(20000, 20010))}
+    async with staged(settings(tmp_path, *bots, **isolated), store) as stage:
+        await stage.all_reach(State.RUNNING)
+    async with staged(settings(tmp_path, *reversed(bots), **isolated), store) as stage:
+        await stage.all_reach(State.RUNNING)
+    assert {key: value for key, value in store.rows.items() if key.startswith("uid/")} == {
+        "uid/shop": b"20000",
+        "uid/support": b"20001",
+    }
+
+
+async def test_settings_that_cannot_be_handed_over_are_named(tmp_path):
+    odd = bot("shop", "serve", tmp_path, settings={"huge": 2**70})
+    async with staged(settings(tmp_path, odd)) as stage:
+        await await_until(lambda: stage.view().reason is not None)
+        assert (stage.view().reason or "").startswith("bots[].settings cannot be handed to the bot:")
