@@ -15,7 +15,7 @@ from telegram.ext import ApplicationHandlerStop, ExtBot, Job
 
 from bot_worker.runtime.ports import AnyApplication
 from bot_worker.runtime.saving import saving_errors
-from bot_worker.runtime.tracker import Entry, Tracker
+from bot_worker.runtime.tracker import Entry, Tracker, current_entry
 
 _log = logging.getLogger("telegram.ext.Application")
 
@@ -67,6 +67,12 @@ class ErrorHandling:
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
+
+    def context_failed(self, error: BaseException) -> None:
+        """The bot's own context class raised, so no handler gets the update; the library only logs that."""
+        entry = current_entry.get()
+        if entry is not None:
+            self._tracker.fail(entry, error)
 
     async def process_error(
         self,
@@ -146,3 +152,16 @@ def _defaults_to_tasks(application: AnyApplication) -> bool:
     """Return whether the bot's Defaults say ``block=False``."""
     bot = application.bot
     return isinstance(bot, ExtBot) and bot.defaults is not None and not bot.defaults.block
+
+
+def watch_contexts(logger: logging.Logger, handling: Callable[[], ErrorHandling | None]) -> None:
+    """Hear of contexts that cannot be built: ``Application.process_update`` tells only ``logger``."""
+    original = logger.critical
+
+    def critical(text: object, *args: Any, exc_info: Any = None, **kwargs: Any) -> None:
+        listener = handling()
+        if listener is not None and str(text).startswith("Error while building CallbackContext for update"):
+            listener.context_failed(exc_info)
+        original(text, *args, exc_info=exc_info, stacklevel=2, **kwargs)
+
+    logger.critical = critical  # type: ignore[assignment, method-assign]

@@ -18,8 +18,10 @@ import telegram
 from telegram import Bot
 from telegram._utils.defaultvalue import DEFAULT_NONE, DefaultValue
 from telegram.ext import Application, ApplicationBuilder, BaseUpdateProcessor, PicklePersistence, Updater
+from telegram.ext._application import _LOGGER
 
 from bot_worker.runtime import updater
+from bot_worker.runtime.error_handling import watch_contexts
 from bot_worker.runtime.ports import AnyApplication
 from bot_worker.runtime.worker import Worker
 from brama.errors import ZygoteError
@@ -67,6 +69,7 @@ def install() -> None:
         function = original.__func__ if is_static else original
         patched = wraps(function)(make(function))
         setattr(owner, name, staticmethod(patched) if is_static else patched)
+    watch_contexts(_LOGGER, lambda: _worker.errors if _worker is not None else None)
     _installed = True
 
 

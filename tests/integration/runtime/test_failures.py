@@ -189,6 +189,40 @@ def test_lone_surrogates_and_large_numbers_are_decoded(start_bot):
     assert all("decode" not in failed.traceback for failed in bot.all_said(Failed))
 
 
+CONTEXTS = """
+import logging.config
+from telegram.ext import *
+
+logging.config.dictConfig({"version": 1})
+
+class Context(CallbackContext):
+    @classmethod
+    def from_update(cls, update, application):
+        if "database away" in update.message.text:
+            raise KeyError("no such row")
+        return super().from_update(update, application)
+
+    @classmethod
+    def from_error(cls, update, error, application, job=None, coroutine=None):
+        raise LookupError("nor here")
+
+async def fail(update, context):
+    raise ValueError("from the handler")
+
+app = Application.builder().context_types(ContextTypes(context=Context)).build()
+app.add_handler(MessageHandler(filters.TEXT, fail))
+app.add_error_handler(fail)
+app.run_polling()
+"""
+
+
+def test_an_update_whose_context_cannot_be_built_is_not_lost(start_bot):
+    bot = start_bot(CONTEXTS)
+    bot.wait_ready()
+    assert bot.wait_failed(bot.say("database away")).error == "KeyError"
+    assert bot.wait_failed(bot.say("hello")).detail == "from the handler"
+
+
 EXITS = """
 import asyncio, os, sys
 from telegram.ext import *
