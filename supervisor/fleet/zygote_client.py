@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from brama.clock import monotonic_s
@@ -33,8 +34,11 @@ WARM_LIMIT_S = 120.0
 REPLACE_AFTER_S = (0.0, 0.5, 2.0, 5.0, 15.0)
 #: A zygote that was of use for this long is no sign of trouble when it dies.
 FORGIVEN_AFTER_S = 60.0
+#: How often a zygote may be killed, by whom or whatever, before a start of the master fails for it.
+KILLED_AT_START = 3
 #: The zygote's socket was full; it forks one worker in some 2 ms.
 _RETRY_SEND_S = 0.005
+_KILLED = f"signal {SIGKILL.value}"
 
 _Key = tuple[BotId, Generation]
 log = get_logger(__name__)
@@ -212,9 +216,9 @@ class ZygoteClient:
         log.warning("zygote.died", pid=life.process.pid, how=how, unanswered=len(life.asked))
         self._trouble = self._trouble or f"the zygote ended ({how}) and is being replaced"
         if life.warm is None:
-            self._refuse(
-                ZygoteError(f"the zygote ended before it was warm ({how}); master.log shows what it wrote")
-            )
+            if how != _KILLED or self._failures + 1 >= KILLED_AT_START:
+                words = f"the zygote ended before it was warm ({how}); master.log shows what it wrote"
+                self._refuse(ZygoteError(words))
         elif monotonic_s() - life.warm_at >= FORGIVEN_AFTER_S:
             self._failures = 0
         self._replace_later()
@@ -252,6 +256,8 @@ class ZygoteClient:
             self._watch(limit_s - silent_s)
             return
         log.error("zygote.hung", pid=life.process.pid, silent_s=round(silent_s))
+        if life.warm is None:
+            self._refuse(ZygoteError(f"the zygote was not warm within {limit_s:g} s; is it zygote.preload?"))
         life.process.kill()
 
     def _cancel_timers(self) -> None:

@@ -1,12 +1,17 @@
 """The zygote dies, hangs, and comes back; no bot notices."""
 
+import asyncio
 import os
 import signal
 
+import pytest
+
+from brama.errors import ZygoteError
 from brama.ids import BotId
 from supervisor.fleet import zygote_client
 from supervisor.fleet.policy.model import State
-from tests.integration.fleet.stage import bot, settings, staged
+from supervisor.fleet.zygote_client import ZygoteClient
+from tests.integration.fleet.stage import PLAIN_ZYGOTE, bot, settings, staged
 from tests.waiting import await_until
 
 SHOP = BotId("shop")
@@ -59,3 +64,49 @@ async def test_a_bot_can_be_stopped_while_there_is_no_zygote(tmp_path, monkeypat
         assert "the zygote ended (signal 9)" in reason
         await stage.fleet.command("stop", [SHOP])
         await stage.reaches(State.STOPPED)
+
+
+async def test_a_zygote_killed_before_the_first_was_warm_is_replaced(tmp_path):
+    client = ZygoteClient((), tmp_path, os.environ, module=PLAIN_ZYGOTE)
+    client.launch()
+    os.kill(client.pid or 0, signal.SIGKILL)
+    try:
+        warm = await client.wait_warm()
+        assert warm.pid == client.pid
+    finally:
+        await client.aclose()
+
+
+async def test_zygotes_that_are_killed_again_and_again_fail_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(zygote_client, "REPLACE_AFTER_S", (0.0,))
+    client = ZygoteClient((), tmp_path, os.environ, module=PLAIN_ZYGOTE)
+    client.launch()
+
+    async def kill_all() -> None:
+        while True:
+            if client.pid:
+                os.kill(client.pid, signal.SIGKILL)
+            await asyncio.sleep(0)
+
+    killing = asyncio.create_task(kill_all())
+    try:
+        with pytest.raises(ZygoteError, match=r"ended before it was warm \(signal 9\)"):
+            await client.wait_warm()
+    finally:
+        killing.cancel()
+        await client.aclose()
+
+
+async def test_a_zygote_that_ends_by_itself_fails_the_start_at_once(tmp_path):
+    client = ZygoteClient((), tmp_path, os.environ, module="no_such_module")
+    with pytest.raises(ZygoteError, match=r"ended before it was warm \(exit code 1\)"):
+        await client.wait_warm()
+    await client.aclose()
+
+
+async def test_a_zygote_that_is_never_warm_fails_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(zygote_client, "WARM_LIMIT_S", 0.2)
+    client = ZygoteClient((), tmp_path, os.environ, module="timeit")  # busy with itself for seconds
+    with pytest.raises(ZygoteError, match=r"was not warm within 0\.2 s"):
+        await client.wait_warm()
+    await client.aclose()
