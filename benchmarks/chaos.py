@@ -1,13 +1,17 @@
 """``make chaos``: kills workers, the zygote and the master at random under a stream of updates, then counts.
 
-The schedule comes from a seed; the verdict compares what the sandbox sent with what the bots answered.
+The schedule comes from a seed; the verdict compares what the sandbox sent with what the bots answered and
+with what the inbox says became of it.
 Exit code 0: the invariant holds. 1: it does not, and the table says where.
 """
 
 import argparse
+import asyncio
+import json
 import random
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -17,18 +21,27 @@ from benchmarks.processes import end, sigkill, tree
 from benchmarks.project import Bot, Project, make_bots
 from benchmarks.report import say, table
 from benchmarks.stage import Stage
-from benchmarks.verdict import Kill, Verdict, judge
+from benchmarks.verdict import Evidence, Kill, Message, Verdict, judge
 from brama.clock import monotonic_s
+from brama.errors import BramaError
+from brama.marks import ZYGOTE_TITLE
+from supervisor.control.client import ControlClient
+from supervisor.control.socket_path import socket_path
+from supervisor.updates.inbox.ledger import open_ledger
+from supervisor.updates.model import DeadLetter, Reason, Tally
 
 BOTS = 8
 CHATS = 3
-TICK_S = 0.05
+TICK_S = 0.02
+PER_TICK = 3
 #: Seconds between two faults, at random from this range.
-FAULT_EVERY_S = (0.4, 1.5)
+FAULT_EVERY_S = (0.2, 1.2)
 #: Worker deaths are the common case; a master takes the longest to come back.
 FAULTS = ("worker",) * 6 + ("zygote",) * 2 + ("master",) * 2
+#: A strike comes into the middle of this many updates for one bot, after up to BURST_LEAD_S.
+BURST = 30
+BURST_LEAD_S = 0.06
 SETTLE_TIMEOUT_S = 120.0
-ZYGOTE_TITLE = "brama: zygote"
 
 
 @dataclass(slots=True)
@@ -55,68 +68,110 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
         play = Run(stage, project, peer, random.Random(seed))
         for bot in project.bots:
             stage.control.add_bot(bot.token)
-            _send(play, bot, chat=0)
+        _send(play, project.bots)
         peer.start(project)
         try:
             _storm(play, seconds)
             _settle(play)
-        finally:
             processes = tree(peer.roots())
-            end(processes)
-        return judge(play.sent, stage.control.sent(), play.kills, project)
+            peer.stop()
+        finally:
+            end(tree(peer.roots()))
+        given_up, tallies = asyncio.run(_read_inbox(project))
+        survivors = sum(process.is_running() for process in processes)
+        evidence = Evidence(play.sent, stage.control.sent(), play.kills, given_up, tallies, survivors)
+        return judge(evidence, project)
 
 
 def _storm(play: Run, seconds: float) -> None:
     """Send a steady stream while faults strike."""
     until = monotonic_s() + seconds
     next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
+    fault = play.dice.choice(FAULTS)
     while monotonic_s() < until:
-        for bot in play.dice.sample(play.project.bots, k=min(3, len(play.project.bots))):
-            _send(play, bot, play.dice.randrange(CHATS))
-        if monotonic_s() >= next_fault_at:
-            _strike(play, play.dice.choice(FAULTS))
+        _send(play, play.dice.choices(play.project.bots, k=PER_TICK))
+        if monotonic_s() >= next_fault_at and _strike(play, fault):
+            fault = play.dice.choice(FAULTS)
             next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
         Event().wait(TICK_S)
 
 
-def _send(play: Run, bot: Bot, chat: int) -> None:
-    """Send the next numbered message of one chat."""
-    number = play.sent.get((bot.telegram_id, chat), 0)
-    play.stage.control.send_messages(bot.telegram_id, chat + 1, f"{number}")
-    play.sent[bot.telegram_id, chat] = number + 1
+def _send(play: Run, bots: Sequence[Bot]) -> None:
+    """Send the next numbered message to each of ``bots``, each in a chat at random."""
+    batch = []
+    for bot in bots:
+        chat = play.dice.randrange(CHATS)
+        number = play.sent.get((bot.telegram_id, chat), 0)
+        play.sent[bot.telegram_id, chat] = number + 1
+        batch.append({"bot": bot.telegram_id, "chat_id": chat + 1, "text": str(number)})
+    play.stage.control.send_batch(batch)
 
 
-def _strike(play: Run, fault: str) -> None:
-    """Kill one process; a killed master is started again at once, as an operator's init would."""
-    if fault == "master":
-        play.kills.append(Kill(fault, None, play.peer.kill()))
-        play.peer.start(play.project)
-        return
+def _strike(play: Run, fault: str) -> bool:
+    """Kill one process while a bot is busy; return whether there was one.
+
+    A killed master is started again at once, as an init does.
+    """
+    bot = play.dice.choice(play.project.bots)
     try:
-        if fault == "zygote":
-            pid = play.peer.pid_titled(ZYGOTE_TITLE)
-            play.kills.append(Kill(fault, None, sigkill(pid)))
-        else:
-            bot = play.dice.choice(play.project.bots)
-            play.kills.append(Kill(fault, bot.telegram_id, sigkill(play.peer.worker_pid(bot))))
-    except (LookupError, ProcessLookupError):
-        return  # it is between two lives
+        match fault:
+            case "worker":
+                pid = play.peer.worker_pid(bot)
+            case "zygote":
+                pid = play.peer.pid_titled(ZYGOTE_TITLE)
+            case _:
+                [pid] = play.peer.roots()
+    except LookupError:
+        return False  # it is between two lives
+    _send(play, [bot] * BURST)
+    Event().wait(play.dice.uniform(0.0, BURST_LEAD_S))
+    try:
+        moment = play.peer.kill() if fault == "master" else sigkill(pid)
+    except ProcessLookupError:
+        return False
+    play.kills.append(Kill(fault, bot.telegram_id if fault == "worker" else None, moment))
+    if fault == "master":
+        play.peer.start(play.project)
+    return True
 
 
 def _settle(play: Run) -> None:
-    """Wait until every message has an answer and nothing waits at Telegram."""
-    totals = {bot.telegram_id: 0 for bot in play.project.bots}
-    for (bot_id, _), count in play.sent.items():
-        totals[bot_id] += count
-    for bot_id, count in totals.items():
-        play.stage.wait_answers([bot_id], count, SETTLE_TIMEOUT_S)
+    """Wait until nothing waits at Telegram or in the inbox."""
+    client = ControlClient(socket_path(play.project.folder / "state"))
     deadline = monotonic_s() + SETTLE_TIMEOUT_S
-    while (inbox := play.peer.status()["totals"]["inbox"]) or any(
-        bot.pending for bot in play.stage.control.world_state().bots
-    ):
+    while trouble := _unsettled(play, client):
         if monotonic_s() > deadline:
-            raise TimeoutError(f"{inbox} updates still wait in the inbox")
+            raise TimeoutError(f"{trouble} {SETTLE_TIMEOUT_S:.0f} s after the last fault")
         Event().wait(TICK_S)
+
+
+def _unsettled(play: Run, client: ControlClient) -> str:
+    """Return in words what is not over yet."""
+    if pending := sum(bot.pending for bot in play.stage.control.world_state().bots):
+        return f"{pending} updates still wait at Telegram"
+    try:
+        totals = client.status().totals
+    except (BramaError, OSError) as error:
+        return f"the master does not answer: {error}"
+    return f"{totals.inbox} updates still wait in the inbox" if totals.inbox else ""
+
+
+async def _read_inbox(project: Project) -> tuple[dict[Message, Reason], dict[int, Tally]]:
+    """Return the dead letters and what was counted for each bot, from the file the master has closed."""
+    ledger = open_ledger(project.folder / "state" / "brama.db")
+    try:
+        tallies: dict[int, Tally] = {each.telegram_id: tally for each, tally in ledger.tallies().items()}
+        listed = await ledger.dead_letters(limit=100_000)
+        letters = [await ledger.dead_letter(letter.letter_id) for letter in listed]
+        return {_message_of(letter): letter.reason for letter in letters if letter is not None}, tallies
+    finally:
+        await ledger.close()
+
+
+def _message_of(letter: DeadLetter) -> Message:
+    assert letter.source is not None, "nothing malformed was sent"
+    message = json.loads(letter.raw)["message"]
+    return letter.source.telegram_id, message["chat"]["id"] - 1, int(message["text"])
 
 
 def main() -> int:
