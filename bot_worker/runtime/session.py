@@ -50,6 +50,7 @@ class Session:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._pid = os.getpid()
         self._started: list[AnyApplication] = []
         self._updater: Updater | None = None
         self._allowed_updates: list[str] | None = None
@@ -73,6 +74,8 @@ class Session:
         """``Application.initialize`` begins: often the script's first step in a loop."""
         if application.updater is not None:
             self._parts.calls.adopt_first(application.bot)
+            if os.getpid() != self._pid:
+                return
             if self.loop is None or not self.loop.is_running():
                 self._enter_loop()
 
@@ -93,15 +96,21 @@ class Session:
 
     def polling_wanted(self, updater: Updater) -> None:
         """``updater`` is about to poll; the process ends here if that must not be."""
+        if os.getpid() != self._pid:
+            self._say_refused("an Application started to poll in a process that the script forked")
+            os._exit(ExitCode.CONFIG)  # nothing more: its loop may share a selector with ours
         if self._updater is not None and updater is not self._updater:
             if self._is_over():
                 self._parts.end(ExitCode.OK)
-            detail = "a second Application started to poll; give each bot a script of its own"
-            self._parts.channel.send_now([BootFailed("two_applications", detail)])
+            self._say_refused("a second Application started to poll")
             self._parts.end(ExitCode.CONFIG)
         self._updater = updater
         self._enter_loop()
         self._parts.calls.adopt(updater.bot)
+
+    def _say_refused(self, what: str) -> None:
+        detail = f"{what}; give each bot a script of its own"
+        self._parts.channel.send_now([BootFailed("two_applications", detail)])
 
     def polling_started(self, allowed_updates: Sequence[str] | None) -> None:
         """The wanted updater polls, as far as the script knows."""

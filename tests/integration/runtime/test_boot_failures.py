@@ -123,6 +123,20 @@ async def main():
 asyncio.run(main())
 """
 
+FORKS = """
+import multiprocessing
+from telegram.ext import ApplicationBuilder
+
+def run(token):
+    ApplicationBuilder().token(token).build().run_polling()
+
+processes = [multiprocessing.get_context("fork").Process(target=run, args=(t * 40,)) for t in "ab"]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+"""
+
 SETS_COMMANDS = """
 from telegram.ext import ApplicationBuilder
 
@@ -168,6 +182,15 @@ def test_a_script_that_ends_before_it_polls_has_no_application(start_bot, name):
 def test_two_applications_that_poll_are_refused(start_bot):
     failure, code = start_bot(TWO).wait_boot_failed()
     assert (failure.cause, code) == ("two_applications", 78)
+
+
+def test_bots_in_processes_of_the_script_are_refused(start_bot):
+    bot = start_bot(FORKS)
+    failure = bot.wait_said(BootFailed)
+    assert failure.cause == "two_applications"
+    assert "forked" in failure.detail
+    assert bot.wait_exit() == 78
+    assert bot.all_said(Ready) == []
 
 
 def test_a_rejected_token_is_named_and_not_shown(start_bot, api, token):
