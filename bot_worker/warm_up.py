@@ -35,18 +35,24 @@ _COMMON_MODULES = (
     "tzlocal", "unicodedata", "urllib.request", "uuid", "xml.etree.ElementTree", "zoneinfo",
 )  # fmt: skip
 
-#: Updates of each kind that pass; the interpreter specialises code it has run a few times.
+#: Updates of each kind that pass to see which code bots run.
+SCOUTING_ROUNDS = 1
+#: And to warm up: the interpreter specialises code it has run a few times.
 ROUNDS = 12
 
 _BOTS = ("plain_bot.py", "rich_bot.py")
 _FOLDER = Path(__file__).parent / "rehearsal"
 
 
-def warm_up(run: Callable[[Boot, Channel], int]) -> None:
+def warm_up(run: Callable[[Boot, Channel], int], rounds: int = ROUNDS) -> None:
     """Import what bots use, and ``run`` bots of common shapes, which process updates over real HTTP.
 
     Leaves no thread, event loop, file or socket behind. Where 127.0.0.1 cannot be used the bots are left out,
     said on standard error: workers are then larger, nothing else.
+
+    Args:
+        run: what a worker does with a bot.
+        rounds: updates of each kind that every bot processes.
 
     Raises:
         ZygoteError: a bot does not run here, or something stayed behind.
@@ -56,7 +62,7 @@ def warm_up(run: Callable[[Boot, Channel], int]) -> None:
     files_before = set(linux.open_files())
     try:
         for bot in _BOTS:
-            with counterpart(ROUNDS) as stage, _as_before():
+            with counterpart(rounds) as stage, _as_before():
                 run(_boot(str(_FOLDER / bot), stage), Channel(stage.pipe_fd))
     except OSError as error:
         sys.stderr.write(f"brama: zygote: no warm-up traffic, workers will be larger: {error}\n")

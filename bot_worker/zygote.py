@@ -20,13 +20,13 @@ from contextlib import suppress
 import msgspec
 import setproctitle
 
-from bot_worker import linux, tls
+from bot_worker import compaction, linux, tls
 from bot_worker.child import Run, become_worker
 from bot_worker.double_fork import Become, fork_for_parent
 from bot_worker.preload import preload
 from bot_worker.runtime import patches
 from bot_worker.runtime.main import run as run_bot
-from bot_worker.warm_up import warm_up
+from bot_worker.warm_up import SCOUTING_ROUNDS, warm_up
 from brama.clock import monotonic_s
 from brama.errors import ProtocolError, ZygoteError
 from brama.exit_codes import ExitCode
@@ -108,10 +108,18 @@ def get_warm(configuration: Configuration) -> Warm:
     tls.share_context()
     patches.install()
     preload(configuration.preload, configuration.project_root)
+    with compaction.called_code() as called:
+        warm_up(run_bot, SCOUTING_ROUNDS)
+    gc.collect()
+    compaction.fill_holes()
+    compaction.gather(called)
+    called.clear()
+    patches.bind(None)
     warm_up(run_bot)
     patches.bind(None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.collect()
+    compaction.fill_holes()
     linux.trim_malloc()
     gc.freeze()
     return Warm(os.getpid(), linux.rss_anon_bytes(), linux.data_bytes(), (monotonic_s() - started_at) * 1000)

@@ -28,9 +28,17 @@ class Redactor:
         self._pattern_bytes: re.Pattern[bytes] | None = None
 
     def register(self, *secrets: str) -> None:
-        """Hide ``secrets`` from now on; those shorter than MIN_SECRET_CHARACTERS are left alone."""
-        self._secrets.update(secret for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS)
-        if self._secrets:
+        """Hide ``secrets`` from now on.
+
+        Those shorter than MIN_SECRET_CHARACTERS are left alone; tokens are hidden by their shape anyway.
+        """
+        fresh = {
+            secret
+            for secret in secrets
+            if len(secret) >= MIN_SECRET_CHARACTERS and _TOKEN.fullmatch(secret) is None
+        }
+        if fresh - self._secrets:
+            self._secrets |= fresh
             joined = "|".join(re.escape(secret) for secret in sorted(self._secrets, key=len, reverse=True))
             self._pattern = re.compile(joined)
             self._pattern_bytes = re.compile(joined.encode())
