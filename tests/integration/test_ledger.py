@@ -142,6 +142,17 @@ async def test_what_no_file_could_take_harms_nothing_else(ledger: Ledger):
     assert ledger.stalled is None
 
 
+async def test_a_note_that_no_file_could_take_holds_nothing_up(ledger: Ledger):
+    first, second = rows_of(await ledger.accept(SHOP, SHOP_SOURCE, [candidate(1), candidate(2)]))
+    ledger.processed([first.seq])
+    ledger.attempt(second.seq, 2**70)
+    ledger.charge(second.seq, 1)
+    await ledger.settle()
+    (found,) = await ledger.page(SHOP_SOURCE, START, 10, 10**6)
+    assert (found.seq, found.attempts, found.charges) == (second.seq, 0, 1)
+    assert ledger.stalled is None
+
+
 async def test_batches_are_announced_in_the_order_of_their_rows(ledger: Ledger):
     seqs: list[int] = []
     futures = [
@@ -201,6 +212,13 @@ async def test_a_page_is_bounded_in_bytes_and_has_one_row_at_least(ledger: Ledge
         pages.append([len(row.raw) for row in page])
         after = page[-1].seq
     assert pages == [[100, 100], [5000], [100]]
+
+
+async def test_a_page_that_cannot_be_read_says_so(ledger: Ledger, path: Path):
+    await ledger.accept(SHOP, SHOP_SOURCE, [candidate(1)])
+    query(path, "DROP TABLE waiting")
+    with pytest.raises(CommitFailedError, match="no such table"):
+        await ledger.page(SHOP_SOURCE, START, 10, 10**6)
 
 
 async def test_a_page_of_an_unknown_bot_is_empty(ledger: Ledger):
@@ -310,6 +328,8 @@ async def test_a_closed_inbox_refuses(path: Path):
             await ledger.page(SHOP_SOURCE, START, 1, 1)
         with pytest.raises(CommitFailedError, match="closed"):
             await ledger.dead_letters()
+        with pytest.raises(CommitFailedError, match="closed"):
+            await ledger.dead_letter(1)
         ledger.processed([Seq(1)])
 
 

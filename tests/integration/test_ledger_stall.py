@@ -1,6 +1,7 @@
 """While commits fail, nothing is confirmed and nothing noted is lost; it all goes on by itself."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.updates.inbox import schema
+from supervisor.updates.inbox.housekeeping import LedgerLimits
 from supervisor.updates.inbox.ledger import Ledger
 from supervisor.updates.inbox.stall import FIRST_WAIT_S, LONGEST_WAIT_S, wait_s
 from supervisor.updates.model import CommitFailedError, Reason, Row, Verdict
@@ -39,7 +41,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 class Ballast:
     """Takes up all that is free on a disk."""
 
-    def __init__(self, disk: Path) -> None:
+    def __init__(self, disk: Path, leave_bytes: int = 0) -> None:
         self._file = disk / "ballast"
         with self._file.open("wb", buffering=0) as stream:
             for size in (64 * 1024, 4096, 1):
@@ -48,6 +50,7 @@ class Ballast:
                         pass
                 except OSError:
                     continue
+        os.truncate(self._file, self._file.stat().st_size - leave_bytes)
 
     def remove(self) -> None:
         self._file.unlink()
@@ -120,6 +123,34 @@ async def test_everything_noted_on_a_full_disk_is_written_when_there_is_room(dis
         assert_balanced(ledger.tally(SHOP_SOURCE))
 
 
+async def test_a_little_room_lets_ends_through_and_no_batch(disk: Path):
+    async with opened(disk / "brama.db") as ledger:
+        rows = await queue(ledger, 10)
+        ballast = Ballast(disk, leave_bytes=60 * 1024)
+        large = [candidate(number, raw=b"x" * 1000) for number in range(100, 300)]
+        with pytest.raises(CommitFailedError, match="the disk is full"):
+            await ledger.accept(SHOP, SHOP_SOURCE, large)
+        ledger.processed([row.seq for row in rows])
+        await ledger.settle()
+        assert ledger.tally(SHOP_SOURCE).processed == 10
+        assert ledger.stalled is not None
+        ballast.remove()
+        await await_until(lambda: ledger.stalled is None)
+        assert len(rows_of(await ledger.accept(SHOP, SHOP_SOURCE, large))) == 200
+
+
+async def test_however_much_was_noted_is_written(disk: Path):
+    async with opened(disk / "brama.db") as ledger:
+        rows = await queue(ledger, 700)
+        ballast = Ballast(disk)
+        for row in rows:
+            ledger.processed([row.seq])
+        await await_until(lambda: ledger.stalled is not None)
+        ballast.remove()
+        await ledger.settle()
+        assert ledger.tally(SHOP_SOURCE).processed == 700
+
+
 async def test_what_cannot_be_written_before_the_end_is_delivered_again(disk: Path):
     path = disk / "brama.db"
     async with opened(path) as ledger:
@@ -184,6 +215,46 @@ async def test_a_lock_of_another_process_is_waited_for(tmp_path: Path, monkeypat
         await await_until(lambda: told[1:] == [None])
         assert ledger.stalled is None
         assert ledger.tally(SHOP_SOURCE).processed == 1
+
+
+async def test_a_sweep_in_the_way_of_another_process_is_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(schema, "_BUSY_S", 0.05)
+    path = tmp_path / "brama.db"
+    now_s, looks = 1_700_000_000.0, 0
+
+    def utc() -> float:
+        nonlocal looks
+        looks += 1
+        return now_s
+
+    limits = LedgerLimits(sweep_interval_s=0.05, clear_after_s=0.05)
+    async with opened(path, utc=utc, limits=limits) as ledger:
+        await ledger.accept(SHOP, SHOP_SOURCE, [candidate(1, duplicate=True)])
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            now_s += 2 * 24 * 3600
+            seen = looks
+            await await_until(lambda: looks > seen + 3)
+            assert query(path, "SELECT count(*) FROM updates") == [(1,)]
+            assert ledger.stalled is None
+        await await_until(lambda: query(path, "SELECT count(*) FROM updates") == [(0,)])
+
+
+async def test_a_reader_in_another_process_keeps_the_log_and_holds_nothing_up(tmp_path: Path):
+    path = tmp_path / "brama.db"
+    log = path.with_name("brama.db-wal")
+    async with opened(path, limits=LedgerLimits(clear_after_s=0.05)) as ledger:
+        await queue(ledger, 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT * FROM updates").fetchall()
+            for number in range(1, 20):
+                await ledger.accept(SHOP, SHOP_SOURCE, [candidate(number)])
+            assert log.stat().st_size > 0
+        await await_until(lambda: log.stat().st_size == 0, what="the log is emptied")
+        assert ledger.backlog(SHOP_SOURCE).rows == 20
 
 
 def test_waits_grow_to_a_limit():

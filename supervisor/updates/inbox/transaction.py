@@ -41,8 +41,9 @@ def apply_group(
 ) -> list[Result]:
     """Write every operation of a group and its tallies; return their results in the same order.
 
-    Written by kind, so that a group takes a handful of statements: what comes in, counts, ends, letters,
-    memory. A row that is both processed and buried in one group counts as processed.
+    Written by kind, so that a group takes a handful of statements: counts, ends, what comes in, letters,
+    memory. None of them can hang on a later one of its group, since results are known after the commit only.
+    A row that is both processed and buried in one group counts as processed.
 
     Args:
         connection: inside a transaction.
@@ -77,15 +78,15 @@ def apply_group(
                 rare[index] = operation
             case Barrier():
                 pass
-    if arriving:
-        taken = take_in(connection, draft, list(arriving.values()), now_utc)
-        for index, result in zip(arriving, taken, strict=True):
-            results[index] = result
     count(connection, counts)
     if processed:
         process(connection, draft, processed, now_utc)
     if burials:
         bury(connection, draft, burials.values(), now_utc)
+    if arriving:
+        taken = take_in(connection, draft, list(arriving.values()), now_utc)
+        for index, result in zip(arriving, taken, strict=True):
+            results[index] = result
     for index, each in rare.items():
         if isinstance(each, Replay):
             results[index] = replay(connection, draft, each.letter_ids, now_utc)

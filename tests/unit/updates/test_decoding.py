@@ -218,6 +218,18 @@ def test_lone_surrogates_are_what_json_allows():
     assert parts.message.message_id == 2
 
 
+@pytest.mark.parametrize(
+    ("raw", "kind", "lane"),
+    [
+        (rb'{"update_id":1,"\ud800":{"chat":{"id":3}}}', "unknown", "c3"),
+        (rb'{"update_id":1,"message":{"chat":{"id":"3"},"text":"\ud800"}}', "message", ""),
+        (b'{"update_id":1,"message":NaN}', "message", ""),
+    ],
+)
+def test_what_only_the_json_module_reads_is_judged_alike(raw: bytes, kind: str, lane: str):
+    assert (decoded(raw).kind, decoded(raw).lane) == (kind, lane)
+
+
 def test_numbers_that_are_none_are_what_json_loads_allows():
     assert decoded(b'{"update_id":1,"message":{"message_id":2,"chat":{"id":3},"x":NaN}}').lane == "c3"
 
