@@ -22,7 +22,7 @@ from brama.log import get_logger
 from brama.messages import Fork, FromZygote, decode_from_zygote, encode_message
 
 #: The module of the zygote; named, never imported: the master runs no bot code.
-ZYGOTE_MODULE = "bot_worker.zygote"
+ZYGOTE_MODULE = "bot_worker"
 #: The variable that holds the zygote's configuration as JSON.
 CONFIGURATION_VARIABLE = "BRAMA_ZYGOTE"
 
