@@ -6,6 +6,7 @@ Runs in: master.
 import asyncio
 import os
 import random
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -37,6 +38,9 @@ from supervisor.updates.poller import Pollers
 from supervisor.updates.router import Router, RouterSettings
 
 STATE_FILE = "brama.db"
+#: The inbox's writer waits for the interpreter's lock at each SQL step; at the default of 5 ms a busy loop
+#: makes a batch of 100 three times as slow ([m] 2,600 instead of 8,600 updates a second).
+SWITCH_INTERVAL_S = 0.001
 log = get_logger(__name__)
 
 
@@ -58,6 +62,7 @@ def run(
         BramaError: the master could not start; nothing was left running.
     """
     register_secrets(*settings.secrets())
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     lock = InstanceLock(settings.state_dir)
     lock.acquire()
     sink = configure_logging(

@@ -13,8 +13,9 @@ from brama.errors import BramaError
 from brama.ids import BotId
 from supervisor.control.ports import CommandResult, Health, Verb
 from supervisor.control.status import MasterState, MasterStatus, Status, Totals, WorkerStatus
-from supervisor.fleet.fleet import Fleet, WorkerView
+from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.policy.model import State
+from supervisor.fleet.view import WorkerView
 from supervisor.updates.inbox.ledger import Ledger
 from supervisor.updates.model import DeadLetter, Source, Tally
 from supervisor.updates.poller import Pollers
@@ -148,10 +149,13 @@ class RunningMaster:
 
     async def replay(self, letter_ids: Sequence[int]) -> int:
         """Put dead letters at the tail of their bots' queues."""
+        letters = {letter_id: await self._ledger.dead_letter(letter_id) for letter_id in letter_ids}
+        bot_of = {source: bot_id for bot_id, source in self._sources.items()}
         replayed = await self._ledger.replay(letter_ids)
-        for bot_id, row in replayed:
-            if bot_id in self._sources:
-                self._router.arrived(bot_id, [row])
+        for letter, (_, row) in zip(letters.values(), replayed, strict=True):
+            # Whose update it is says the source: the label may belong to another token by now.
+            if letter is not None and letter.source in bot_of:
+                self._router.arrived(bot_of[letter.source], [row])
         return len(replayed)
 
     async def drop(self, letter_ids: Sequence[int]) -> int:
