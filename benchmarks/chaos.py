@@ -60,7 +60,7 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
     """Play ``seconds`` of chaos with ``seed``; return the verdict.
 
     Raises:
-        TimeoutError: the bots were not through with everything SETTLE_TIMEOUT_S after the last fault.
+        TimeoutError: the bots did not start, or were not through with everything, in SETTLE_TIMEOUT_S.
     """
     with Stage() as stage, tempfile.TemporaryDirectory(prefix="chaos-") as name:
         project = Project(Path(name), stage.base_url, make_bots(bots))
@@ -71,6 +71,7 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
         _send(play, project.bots)
         peer.start(project)
         try:
+            stage.wait_answers([bot.telegram_id for bot in project.bots], 1, SETTLE_TIMEOUT_S)
             _storm(play, seconds)
             _settle(play)
             processes = tree(peer.roots())
@@ -84,11 +85,11 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
 
 
 def _storm(play: Run, seconds: float) -> None:
-    """Send a steady stream while faults strike."""
+    """Send a steady stream while faults strike, until each kind of process was killed at least once."""
     until = monotonic_s() + seconds
     next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
     fault = play.dice.choice(FAULTS)
-    while monotonic_s() < until:
+    while monotonic_s() < until or {kill.what for kill in play.kills} != set(FAULTS):
         _send(play, play.dice.choices(play.project.bots, k=PER_TICK))
         if monotonic_s() >= next_fault_at and _strike(play, fault):
             fault = play.dice.choice(FAULTS)

@@ -31,6 +31,8 @@ class Stage:
     ) -> None:
         self._process.terminate()
         self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def sent_counts(self) -> dict[int, int]:
         """Return how many calls each bot, by Telegram id, has sent so far."""
