@@ -33,9 +33,11 @@ class _Outcome:
         self._open = 1
 
     def took(self) -> None:
+        """One of them has finished."""
         self._taken = True
 
     def raised(self, error: Exception) -> None:
+        """One of them has raised ``error``."""
         self._error = error
 
     async def in_task(self, callback: Awaitable[object]) -> None:
@@ -54,9 +56,11 @@ class _Outcome:
             self.close()
 
     def open(self) -> None:
+        """One of them is to run as a task."""
         self._open += 1
 
     def close(self) -> None:
+        """Such a task has ended, or all others have: decide when nothing is open."""
         self._open -= 1
         if not self._open and not self._taken:
             self._tracker.fail(self._entry, self._error)

@@ -6,8 +6,8 @@ Runs in: worker.
 import asyncio
 from contextvars import Context
 
-from bot_worker import linux
 from bot_worker.runtime.feeder import Feeder
+from bot_worker.runtime.memory import Memory
 from bot_worker.runtime.ports import Channel
 from bot_worker.runtime.tracker import Tracker
 from brama.messages import Heartbeat as HeartbeatMessage
@@ -24,6 +24,7 @@ class Heartbeat:
         self._feeder = feeder
         self._generation = generation
         self._interval_s = interval_s
+        self._memory = Memory()
         self._beats = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -47,7 +48,7 @@ class Heartbeat:
                 generation=self._generation,
                 loop_lag_ms=max(0.0, (now - due_at) * 1000),
                 in_flight=len(self._tracker) + len(self._feeder),
-                uss_bytes=linux.uss_bytes(),
+                uss_bytes=self._memory.uss_bytes(self._tracker.processed + self._tracker.failed),
                 messages=self._tracker.processed,
                 errors=self._tracker.failed,
             )

@@ -9,7 +9,9 @@ Runs in: worker.
 import asyncio
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -55,6 +57,7 @@ class Session:
         self._updater: Updater | None = None
         self._allowed_updates: list[str] | None = None
         self._stopping = False
+        self._signalled = False
         self._managed: AnyApplication | None = None
         self.on_messages: OnMessages = lambda _: None
         #: What handles SIGTERM when the script does not.
@@ -122,7 +125,17 @@ class Session:
     def started(self, application: AnyApplication) -> None:
         """``Application.start`` is through: its queue is fetched from."""
         self._started.append(application)
+        fetcher: asyncio.Task[None] = application._Application__update_fetcher_task  # type: ignore[attr-defined]
+        fetcher.add_done_callback(lambda task: self._fetcher_ended(application, task))
         self._open_if_complete()
+
+    def _fetcher_ended(self, application: AnyApplication, fetcher: "asyncio.Task[None]") -> None:
+        """End the process if ``application`` goes on without fetching updates, which helps nobody."""
+        error = None if fetcher.cancelled() else fetcher.exception()
+        if isinstance(error, Exception) and application is self._parts.dispatcher.application:
+            sys.stderr.write("brama: the application can fetch no more updates, so its worker ends:\n")
+            traceback.print_exception(error)
+            self._parts.end(ExitCode.FAILED)
 
     def _open_if_complete(self) -> None:
         updater = self._updater
@@ -157,7 +170,7 @@ class Session:
     def polling_stops(self, updater: Updater) -> None:
         """``updater`` is about to stop, for good or to start again."""
         if updater is self._updater:
-            self._stopping = True
+            self._stopping = self._managed is not None
             self._parts.feeder.pause()
 
     def stops(self, application: AnyApplication) -> None:
@@ -197,11 +210,14 @@ class Session:
 
     def end_script(self) -> None:
         """Have the script end as on its operator's Ctrl-C; to be called from a callback of the loop."""
-        if self._stopping:
-            return
         if self._managed is not None:
-            self._managed.stop_running()
-        elif _has_handler(signal.SIGTERM, besides=self.own_handler):
+            if not self._stopping:
+                self._managed.stop_running()
+            return
+        if self._signalled:
+            return
+        self._signalled = True
+        if _has_handler(signal.SIGTERM, besides=self.own_handler):
             os.kill(os.getpid(), signal.SIGTERM)
         elif _has_handler(signal.SIGINT):
             os.kill(os.getpid(), signal.SIGINT)

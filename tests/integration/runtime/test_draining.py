@@ -164,6 +164,49 @@ def test_a_second_demand_does_not_wait_for_updates(start_bot):
     assert bot.seqs(Processed) == []
 
 
+PAUSES = (
+    SLOW
+    + """
+async def main():
+    app = Application.builder().build()
+    app.add_handler(MessageHandler(filters.TEXT, slow))
+    async with app:
+        await app.start()
+        await app.updater.start_polling()
+        await wait_for("pause")
+        await app.updater.stop()
+        print("paused", flush=True)
+        try:
+            await wait_for("resume")
+            await app.updater.start_polling()
+            await asyncio.Event().wait()
+        finally:
+            if app.updater.running:
+                await app.updater.stop()
+            await app.stop()
+
+asyncio.run(main())
+"""
+)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_bot_that_pauses_its_polling(start_bot, tmp_path, resumes):
+    (tmp_path / "now").touch()
+    bot = start_bot(PAUSES)
+    bot.wait_ready()
+    bot.wait_processed(bot.say("now"))
+    (tmp_path / "pause").touch()
+    bot.wait(lambda: "paused" in bot.log)
+    seq = bot.say("now")
+    if resumes:
+        (tmp_path / "resume").touch()
+        bot.wait_processed(seq)
+    assert bot.drain() == 0
+    assert bot.seqs(Returned) == ([] if resumes else [seq])
+    assert len(bot.all_said(Ready)) == 1
+
+
 def test_a_termination_signal_before_any_loop_ends_the_process(start_bot, tmp_path):
     script = "import pathlib\npathlib.Path('up').touch()\nwhile True: pass\n"
     bot = start_bot(script)

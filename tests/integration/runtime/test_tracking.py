@@ -210,6 +210,22 @@ uvloop.run(main())
 )
 
 
+GARBAGE = """
+async def garbage(application):
+    await application.update_queue.put("not an update")
+
+app.post_init = garbage
+app.run_polling()
+"""
+
+
+def test_a_bot_whose_fetcher_is_dead_ends(start_bot):
+    bot = start_bot(PROCESSOR.replace("LIMIT", "1").replace("app.run_polling()", GARBAGE))
+    assert bot.wait_exit() == 1
+    assert "can fetch no more updates" in bot.log
+    assert "has no attribute 'message'" in bot.log
+
+
 def test_an_update_that_is_put_into_the_queue_again_runs_again(start_bot):
     bot = start_bot(POSTPONES)
     bot.wait_ready()
