@@ -1,7 +1,7 @@
 """Measures this worker's own memory, and spares the measuring where nothing can have changed.
 
-The kernel walks all pages for the exact number (1 ms for 40 MB); a thousand idle bots would spend 3 % of a core
-on it.
+The kernel walks all pages for the exact number (1 ms for 40 MB); a thousand idle bots would spend 3 % of a
+core on it.
 
 Runs in: worker.
 """
