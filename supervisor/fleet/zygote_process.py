@@ -6,6 +6,7 @@ Runs in: master.
 import asyncio
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -125,8 +126,8 @@ class ZygoteProcess:
 
     def kill(self) -> None:
         """End it at once; ``on_death`` follows."""
-        with suppress(ProcessLookupError):
-            self._popen.kill()
+        with suppress(ProcessLookupError):  # by pidfd: Popen.kill() would reap it, and its pid be anybody's
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _read_all(self) -> None:
         while self._hearing:
@@ -154,10 +155,10 @@ class ZygoteProcess:
 
     def _died(self) -> None:
         self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
         self._read_all()
         if self._hearing:
             self._stop_hearing()
+        os.close(self._pidfd)
         code = self._popen.wait()
         self._output.finish()
         self._on_death(f"exit code {code}" if code >= 0 else f"signal {-code}")
