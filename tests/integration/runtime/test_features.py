@@ -2,7 +2,7 @@
 
 import json
 
-from brama.messages import Failed, Ready
+from brama.messages import Failed, Processed, Ready
 
 
 def press(update_id: int, data: str, sent: dict[str, object]) -> bytes:
@@ -90,3 +90,66 @@ app.run_polling()
     bot.wait_ready()
     bot.wait_processed(bot.say("who"))
     assert sent_texts() == [username]
+
+
+MISUSE = """
+import asyncio
+from telegram.ext import *
+
+async def callback(error):
+    pass
+
+async def attempt(what):
+    try:
+        await what
+    except (RuntimeError, TypeError) as error:
+        print(type(error).__name__, error)
+
+async def main():
+    app = Application.builder().build()
+    await attempt(app.updater.start_polling())
+    async with app:
+        await attempt(app.updater.start_polling(error_callback=callback))
+        await app.start()
+        await app.updater.start_polling()
+        await attempt(app.updater.start_polling())
+        print("said", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_misuse_of_an_updater_is_refused_as_always(start_bot):
+    bot = start_bot(MISUSE)
+    bot.wait(lambda: "said" in bot.log)
+    assert bot.log.splitlines()[:3] == [
+        "RuntimeError This Updater was not initialized via `Updater.initialize`!",
+        "TypeError The `error_callback` must not be a coroutine function! Use an ordinary function instead. ",
+        "RuntimeError This Updater is already running!",
+    ]
+
+
+RESTARTS = """
+import os, sys, threading
+from telegram.ext import *
+
+def restart():
+    os.execl(sys.executable, sys.executable, *sys.argv)
+
+async def handler(update, context):
+    threading.Thread(target=restart).start()
+
+app = Application.builder().build()
+app.add_handler(CommandHandler("restart", handler))
+app.run_polling()
+"""
+
+
+def test_a_restart_from_a_thread_ends_the_worker(start_bot):
+    bot = start_bot(RESTARTS)
+    bot.wait_ready()
+    seq = bot.say("/restart")
+    assert bot.wait_exit() == 0
+    assert bot.seqs(Processed) == [seq]
+    assert "supervisor" in bot.notice("exec")
