@@ -59,6 +59,7 @@ class RunningMaster:
         self._ledger = ledger
         self._router = router
         self._sources = sources
+        self._modes = {bot.id: bot.mode for bot in settings.bots}
         self._monotonic = monotonic
         self._started_at = monotonic()
         self._stop = stop
@@ -97,13 +98,12 @@ class RunningMaster:
         self, view: WorkerView, ingress: str, tallies: Mapping[BotId, Tally], now: float
     ) -> WorkerStatus:
         in_flight = self._router.in_flight(view.bot_id)
-        configured = self._settings.bot(view.bot_id)
         return WorkerStatus(
             bot_id=view.bot_id,
             state=view.state,
             wanted=view.wanted,
             reason=view.reason,
-            mode=configured.mode if configured else self._settings.mode,
+            mode=self._modes[view.bot_id],
             ingress=ingress,
             pid=view.pid,
             generation=view.generation,

@@ -92,7 +92,7 @@ class RestartSection(Section):
     cooldown: DurationOrZero = 45.0
     """Longest wait before a restart; waits grow 0, 1, 5, 15, 45 s up to this."""
     budget: Count = 5
-    """Deaths within the window after which a bot is given up as FATAL."""
+    """A bot with more deaths than this within the window is given up as FATAL."""
     window: Duration = 3600.0
     """The time over which deaths are counted."""
 
@@ -245,7 +245,7 @@ class BotSection(Section):
     token_env: VariableName | None = None
     """The variable in which the script expects its token, if it reads one."""
     settings: dict[str, Any] = {}
-    """Anything; the bot reads it with brama.settings(), and a change restarts nothing."""
+    """Anything; the bot reads it with brama.settings()."""
     mode: Mode | None = None
     """In place of the fleet's mode."""
     enabled: Flag = True
