@@ -23,8 +23,8 @@ from brama.frames import FrameReader, encode_frame
 from brama.messages import FromWorker, ReopenLog, ToWorker, decode_to_worker, encode_messages
 
 #: Bytes read in one system call, and calls made in one turn before the loop gets its turn again.
-READ_BYTES = 256 * 1024
-READS_PER_TURN = 8
+READ_BYTES = 64 * 1024
+READS_PER_TURN = 16
 
 
 class Channel:

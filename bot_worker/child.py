@@ -55,12 +55,11 @@ def become_worker(pipe_fd: int, handshake: socket.socket, master_pid: int, run: 
     """
     code: int = ExitCode.FAILED
     try:
-        _close_files_of_zygote({0, 1, 2, pipe_fd, handshake.fileno()})
         if not wait_reparented(handshake):
             os._exit(ExitCode.UNAVAILABLE)
         _bind_to_parent(master_pid)
         os.setsid()
-        _reset_signals()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # all others are so in the zygote
         renew_randomness()
         code = _boot_and_run(Channel(pipe_fd), run)
     except BaseException:
@@ -116,7 +115,8 @@ def _receive_boot(channel: Channel) -> Boot:
 
 def _set_up(boot: Boot, channel: Channel) -> None:
     _bind_to_parent(boot.master_pid)
-    register_secrets(boot.token)
+    if boot.token in redact(boot.token):  # else its shape gives it away, and a pattern less is compiled
+        register_secrets(boot.token)
     replace_environment(boot.environment, boot.marker)
     setproctitle.setproctitle(worker_title(boot.bot_id))
     linux.set_comm(comm_mark(boot.marker.partition("/")[0]))  # after the title, which overwrites it
@@ -156,25 +156,8 @@ def _isolate(uid: int, gid: int, master_pid: int) -> None:
         os._exit(ExitCode.UNAVAILABLE)
 
 
-def _close_files_of_zygote(kept: set[int]) -> None:
-    for fd in linux.open_files():
-        if fd not in kept:
-            os.close(fd)
-
-
 def _bind_to_parent(master_pid: int) -> None:
     """Die with the master; end at once if it is dead already."""
     linux.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != master_pid:
         os._exit(ExitCode.UNAVAILABLE)
-
-
-def _reset_signals() -> None:
-    """Have every signal as a fresh interpreter has it, and none blocked."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -14,19 +14,25 @@ from collections.abc import Mapping
 from brama.clock import read_time_zone
 from brama.marks import MARKER_VARIABLE
 
+_LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
+_READ_AT_START = ("TZ", "PYTHONPATH", *_LOCALE)
+
 
 def replace_environment(environment: Mapping[str, str], marker: str) -> None:
     """Make ``environment`` and the marker the whole environment; TZ, locale and PYTHONPATH take effect."""
-    before = _python_path()
-    os.environ.clear()
+    before = {name: os.environ.get(name) for name in _READ_AT_START}
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
     os.environ.update(environment)
     os.environ[MARKER_VARIABLE] = marker
-    read_time_zone()
-    try:
-        locale.setlocale(locale.LC_CTYPE, "")
-    except locale.Error:  # as the interpreter does at its start
-        locale.setlocale(locale.LC_CTYPE, "C")
-    sys.path[:0] = [entry for entry in _python_path() if entry not in before and entry not in sys.path]
+    changed = {name for name, value in before.items() if os.environ.get(name) != value}
+    if "TZ" in changed:
+        read_time_zone()
+    if changed.intersection(_LOCALE):
+        _read_locale()
+    if "PYTHONPATH" in changed:
+        known = {*sys.path, *_folders(before["PYTHONPATH"])}
+        sys.path[:0] = [folder for folder in _folders(os.environ.get("PYTHONPATH")) if folder not in known]
 
 
 def renew_randomness() -> None:
@@ -40,5 +46,12 @@ def renew_randomness() -> None:
         process.current_process().authkey = os.urandom(32)
 
 
-def _python_path() -> list[str]:
-    return [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+def _read_locale() -> None:
+    try:
+        locale.setlocale(locale.LC_CTYPE, "")
+    except locale.Error:  # as the interpreter does at its start
+        locale.setlocale(locale.LC_CTYPE, "C")
+
+
+def _folders(search_path: str | None) -> list[str]:
+    return [os.path.abspath(entry) for entry in (search_path or "").split(os.pathsep) if entry]

@@ -1,10 +1,9 @@
-"""``sys.stdin``, ``sys.stdout`` and ``sys.stderr`` of a worker: text streams that redact what they write.
+"""``sys.stdout`` and ``sys.stderr`` of a worker: text streams that redact what they write.
 
 Runs in: worker.
 """
 
 import io
-import os
 import sys
 from typing import TYPE_CHECKING, cast
 
@@ -43,14 +42,9 @@ class RedactingBuffer(io.BufferedIOBase):
 
 
 def install_streams(log: "LogFile") -> None:
-    """Replace the three standard streams, also under the names by which ``sys`` keeps the originals."""
+    """Replace both output streams, also under the names by which ``sys`` keeps the originals."""
     sys.stdout = sys.__stdout__ = _text_stream(log, 1)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _text_stream(log, 2)  # type: ignore[misc]
-    null = os.open(os.devnull, os.O_RDONLY)
-    if null != 0:
-        os.dup2(null, 0)
-        os.close(null)
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
 
 
 def flush_streams() -> None:

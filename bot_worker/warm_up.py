@@ -9,6 +9,7 @@ Runs in: zygote.
 
 import asyncio
 import importlib
+import importlib.util
 import logging
 import os
 import signal
@@ -21,9 +22,11 @@ from pathlib import Path
 
 from bot_worker import linux
 from bot_worker.channel import Channel
+from bot_worker.environment import replace_environment
 from bot_worker.rehearsal.counterpart import Stage, counterpart
 from bot_worker.rehearsal.stub_api import IDENTITY
 from brama.errors import ZygoteError
+from brama.marks import MARKER_VARIABLE
 from brama.messages import PROTOCOL_VERSION, Boot
 
 #: What bots use and python-telegram-bot does not import, of the standard library and our dependencies.
@@ -59,14 +62,23 @@ def warm_up(run: Callable[[Boot, Channel], int], rounds: int = ROUNDS) -> None:
     """
     for name in _COMMON_MODULES:
         importlib.import_module(name)
+    _spare_searches()
     files_before = set(linux.open_files())
     try:
+        replace_environment(dict(os.environ), "")
+        del os.environ[MARKER_VARIABLE]
         for bot in _BOTS:
             with counterpart(rounds) as stage, _as_before():
                 run(_boot(str(_FOLDER / bot), stage), Channel(stage.pipe_fd))
     except OSError as error:
         sys.stderr.write(f"brama: zygote: no warm-up traffic, workers will be larger: {error}\n")
     _check_nothing_left(files_before)
+
+
+def _spare_searches() -> None:
+    """Remember that sniffio is absent: httpcore tries to import it four times for each request."""
+    if "sniffio" not in sys.modules and importlib.util.find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 @contextmanager

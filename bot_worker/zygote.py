@@ -56,7 +56,8 @@ def serve(control: socket.socket, run: Run) -> None:
     """Fork a worker for each request on ``control`` until its other end is closed; workers never return."""
     master_pid = os.getppid()
     while requests := _receive(control):
-        becomes = [_become(pipe_fd, control, master_pid, run) for _, pipe_fd in requests]
+        pipe_fds = [pipe_fd for _, pipe_fd in requests]
+        becomes = [_become(pipe_fd, pipe_fds, control, master_pid, run) for pipe_fd in pipe_fds]
         outcomes = fork_for_parent(becomes)
         for (request, pipe_fd), outcome in zip(requests, outcomes, strict=True):
             os.close(pipe_fd)
@@ -83,9 +84,14 @@ def _receive(control: socket.socket) -> list[tuple[Fork, int]]:
     return requests
 
 
-def _become(pipe_fd: int, control: socket.socket, master_pid: int, run: Run) -> Become:
+def _become(
+    pipe_fd: int, pipe_fds: Sequence[int], control: socket.socket, master_pid: int, run: Run
+) -> Become:
     def become(handshake: socket.socket) -> None:
-        control.detach()  # closed with all other files; its object must not close a reused number later
+        control.close()
+        for fd in pipe_fds:
+            if fd != pipe_fd:
+                os.close(fd)
         become_worker(pipe_fd, handshake, master_pid, run)
 
     return become
@@ -117,7 +123,7 @@ def get_warm(configuration: Configuration) -> Warm:
     patches.bind(None)
     warm_up(run_bot)
     patches.bind(None)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    reset_signals()
     gc.collect()
     compaction.fill_holes()
     linux.trim_malloc()
@@ -130,10 +136,23 @@ def become_zygote() -> None:
     linux.set_parent_death_signal(signal.SIGKILL)
     with suppress(PermissionError):  # the master has given it a session
         os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reset_signals()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     setproctitle.setproctitle(ZYGOTE_TITLE)
     linux.disable_huge_pages()
     linux.limit_malloc_arenas(2)
+
+
+def reset_signals() -> None:
+    """Have every signal as a fresh interpreter has it, none blocked, for workers; Ctrl-C is the master's."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def main(arguments: Sequence[str], run: Run = run_bot) -> int:
