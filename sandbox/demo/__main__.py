@@ -19,7 +19,6 @@ from sandbox.demo.once import Play
 from sandbox.demo.processes import (
     DemoError,
     Supervisor,
-    free_api_port,
     running_sandbox,
     running_supervisor,
     spoken_command,
@@ -52,13 +51,11 @@ def main() -> int:
 def _run(console: Console, folder: Path, *, once: bool) -> None:
     with running_sandbox() as base_url:
         control = SandboxControl(base_url)
-        api_port = free_api_port()
-        project = write_project(folder, base_url, api_port)
+        project = write_project(folder, base_url)
         for bot in SAMPLE_BOTS:
             control.add_bot(project.tokens[bot.name], username=f"{bot.name}_bot", first_name=bot.title)
         began_at = monotonic_s()
-        with running_supervisor(project, api_port) as supervisor:
-            supervisor.wait_started()
+        with running_supervisor(project) as supervisor:
             took_s = monotonic_s() - began_at
             if once:
                 _perform(console, control, supervisor, base_url, took_s)
@@ -100,7 +97,7 @@ def _invite(console: Console, supervisor: Supervisor, base_url: str, took_s: flo
     console.print()
     console.print("Ctrl-C stops everything and removes the folder.")
     code = supervisor.wait()
-    raise DemoError(f"the supervisor ended with exit code {code}")
+    raise DemoError(f"the supervisor ended with exit code {code}: {supervisor.errors}")
 
 
 def _config(project: DemoProject) -> str:

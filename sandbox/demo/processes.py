@@ -29,6 +29,8 @@ _API_PORT = 3001
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 120.0
 _PAUSE_S = 0.05
+#: Ports for the API before the demo gives up; losing one is rare, losing two in a row rarer.
+_PORTS_TRIED = 5
 #: What configures a supervisor in the environment, and would reach the demo's as well.
 _CONFIGURING = ("BOT_MODE", "WEBHOOK_", "AUTO_SWITCH_MODE", "REDIS_URL", "ALLOWED_API_KEY", "LOG_LEVEL")
 _SINGLE_KEYS = frozenset({"BRAMA_CONFIG", "BRAMA_MODE", "BRAMA_STATE_DIR", "BRAMA_LOGS_DIR"})
@@ -58,74 +60,107 @@ def spoken_command() -> str:
         return str(own)
 
 
-def prefer_port(port: int) -> int:
-    """Return ``port`` if it is free on the loopback address, else another that is."""
-    for candidate in (port, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DemoError("no port of 127.0.0.1 is free")
+def is_free(port: int) -> bool:
+    """Return whether ``port`` of the loopback address could be had a moment ago; somebody may be quicker."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def some_free_port() -> int:
+    """Return a port of the loopback address that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
 def running_sandbox() -> Iterator[str]:
-    """Run a sandbox; give its address."""
-    port = prefer_port(_SANDBOX_PORT)
-    process = _spawn([sys.executable, "-P", "-m", "sandbox", "--port", str(port)], stdout=subprocess.PIPE)
-    try:
+    """Run a sandbox on its usual port, or on any if that is taken; give its address."""
+    process = None
+    for port in (_SANDBOX_PORT, 0):
+        process = _spawn(
+            [sys.executable, "-P", "-m", "sandbox", "--port", str(port)],
+            stdout=subprocess.PIPE,
+            # That the usual port is taken is nothing to tell a person, only that no port can be had.
+            stderr=subprocess.DEVNULL if port else None,
+        )
         assert process.stdout is not None
         line = process.stdout.readline().decode()
-        _, found, base_url = line.strip().rpartition(" ")
-        if not found:
-            raise DemoError("the sandbox did not start")
-        yield base_url
+        if line:
+            break
+        _end(process)
+    else:
+        raise DemoError("the sandbox did not start")
+    try:
+        yield line.split()[-1]
     finally:
         _end(process)
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 class Supervisor:
-    """The demo's supervisor."""
+    """A supervisor that was started on the demo's project, with its API on ``api_port``.
+
+    What it says on stderr is kept in ``errors``. Its lines on stdout are in master.log too; here they would
+    stand between those of the demo.
+    """
 
     def __init__(self, project: DemoProject, api_port: int) -> None:
         self.project = project
         self._api = f"http://127.0.0.1:{api_port}"
-        # Its lines are in master.log too; here they would stand between those of the demo.
-        self._process = _spawn(
-            [*command(), "start", "--config", str(project.config)], stdout=subprocess.DEVNULL
-        )
+        self._errors = project.root / "supervisor.err"
+        with self._errors.open("wb") as errors:
+            self._process = _spawn(
+                [*command(), "start", "--config", str(project.config)],
+                stdout=subprocess.DEVNULL,
+                stderr=errors.fileno(),
+            )
 
     @property
     def pid(self) -> int:
         """The master's process."""
         return self._process.pid
 
+    @property
+    def errors(self) -> str:
+        """What it said was wrong."""
+        return self._errors.read_text(errors="replace").strip()
+
+    def has_ended(self) -> bool:
+        """Return whether the process is gone."""
+        return self._process.poll() is not None
+
     def wait_started(self) -> None:
         """Wait until every bot runs. Raises DemoError if one does not."""
         deadline = monotonic_s() + START_TIMEOUT_S
         while monotonic_s() < deadline:
-            if (code := self._process.poll()) is not None:
-                raise DemoError(f"the supervisor ended with exit code {code}")
+            if self.has_ended():
+                raise DemoError(f"the supervisor ended with exit code {self.wait()}: {self.errors}")
             workers = self.workers()
             if workers and all(worker["state"] == "RUNNING" for worker in workers.values()):
                 return
             if fatal := [worker for worker in workers.values() if worker["state"] == "FATAL"]:
                 raise DemoError(f"{fatal[0]['bot_id']} does not run: {fatal[0]['reason']}")
             select.select([], [], [], _PAUSE_S)
-        raise DemoError(f"the bots do not run after {START_TIMEOUT_S:g} s; {self.project.root}/logs says why")
+        raise DemoError(f"the bots do not run after {START_TIMEOUT_S:g} s")
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Return the bots of the status document by id; none while the API does not answer."""
+        """Return the bots of the status document by id; none while this supervisor's API does not answer.
+
+        Another supervisor's answer on the same port counts as none: this demo kills by the pids it reads.
+        """
         try:
             with _open(f"{self._api}/api/workers/status", timeout=10) as answer:
-                return {worker["bot_id"]: worker for worker in json.load(answer)["workers"]}
-        except (URLError, ConnectionError, TimeoutError):
+                document = json.load(answer)
+        except (URLError, ConnectionError, TimeoutError, ValueError):
             return {}
+        if document["master"]["pid"] != self.pid:
+            return {}
+        return {worker["bot_id"]: worker for worker in document["workers"]}
 
     def run(self, *arguments: str) -> int:
         """Run one more command of the product about this project, on the demo's own terminal."""
@@ -143,25 +178,37 @@ class Supervisor:
 
 
 @contextmanager
-def running_supervisor(project: DemoProject, api_port: int) -> Iterator[Supervisor]:
-    """Run the supervisor on ``project``."""
-    supervisor = Supervisor(project, api_port)
+def running_supervisor(project: DemoProject) -> Iterator[Supervisor]:
+    """Run the supervisor on ``project`` until its bots run and the block has ended."""
+    supervisor = _start(project, _API_PORT if is_free(_API_PORT) else some_free_port())
     try:
+        for _ in range(_PORTS_TRIED):
+            try:
+                supervisor.wait_started()
+                break
+            except DemoError:
+                # Somebody took the port between the look and the use of it.
+                if not (supervisor.has_ended() and "api.port" in supervisor.errors):
+                    raise
+                supervisor = _start(project, some_free_port())
+        else:
+            raise DemoError(f"no port of 127.0.0.1 could be had: {supervisor.errors}")
         yield supervisor
     finally:
         supervisor.stop()
 
 
-def free_api_port() -> int:
-    """Return the supervisor's usual port, or another if that is taken."""
-    return prefer_port(_API_PORT)
+def _start(project: DemoProject, api_port: int) -> Supervisor:
+    project.configure(api_port)
+    return Supervisor(project, api_port)
 
 
-def _spawn(arguments: list[str], *, stdout: int) -> "subprocess.Popen[bytes]":
+def _spawn(arguments: list[str], *, stdout: int, stderr: int | None = None) -> "subprocess.Popen[bytes]":
     """Start a process that Ctrl-C does not reach, and that ends when the demo does, however that ends."""
     return subprocess.Popen(
         arguments,
         stdout=stdout,
+        stderr=stderr,
         stdin=subprocess.DEVNULL,
         env=_environment(),
         start_new_session=True,
@@ -184,7 +231,10 @@ def _end(process: "subprocess.Popen[bytes]") -> int:
     if process.poll() is None:
         process.terminate()
     try:
-        return process.wait(STOP_TIMEOUT_S)
+        code = process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        return process.wait()
+        code = process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    return code

@@ -46,18 +46,24 @@ class DemoProject:
     """A project that was written; ``tokens`` are by bot name and good for the sandbox alone."""
 
     root: Path
-    config: Path
+    base_url: str
     tokens: dict[str, str]
 
+    @property
+    def config(self) -> Path:
+        """The configuration, there once it was configured."""
+        return self.root / "brama.yaml"
 
-def write_project(root: Path, base_url: str, api_port: int) -> DemoProject:
-    """Write the demo's project into the empty folder ``root``.
+    def configure(self, api_port: int) -> None:
+        """Write the configuration, with this port for the supervisor's API."""
+        self.config.write_text(
+            _HEAD.format(base_url=self.base_url, api_port=api_port)
+            + "".join(_BOT.format(name=bot.name, variable=_variable(bot)) for bot in SAMPLE_BOTS)
+        )
 
-    Args:
-        root: the project's folder.
-        base_url: the sandbox's address.
-        api_port: a free port for the supervisor's API.
-    """
+
+def write_project(root: Path, base_url: str) -> DemoProject:
+    """Write the demo's bots and their tokens into the empty folder ``root``; they talk to ``base_url``."""
     tokens = {bot.name: f"{bot.number}:{secrets.token_urlsafe(27)[:35]}" for bot in SAMPLE_BOTS}
     (root / "bots").mkdir()
     for bot in SAMPLE_BOTS:
@@ -65,12 +71,7 @@ def write_project(root: Path, base_url: str, api_port: int) -> DemoProject:
     dotenv = root / ".env"
     dotenv.touch(mode=0o600)
     dotenv.write_text("".join(f"{_variable(bot)}={tokens[bot.name]}\n" for bot in SAMPLE_BOTS))
-    config = root / "brama.yaml"
-    config.write_text(
-        _HEAD.format(base_url=base_url, api_port=api_port)
-        + "".join(_BOT.format(name=bot.name, variable=_variable(bot)) for bot in SAMPLE_BOTS)
-    )
-    return DemoProject(root, config, tokens)
+    return DemoProject(root, base_url, tokens)
 
 
 def _variable(bot: SampleBot) -> str:

@@ -1,16 +1,19 @@
 """The demo as a newcomer runs it."""
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import tempfile
 import urllib.request
+from io import BytesIO
 from pathlib import Path
 
 import psutil
 import pytest
 
+from sandbox.demo import processes
 from tests.waiting import wait_until
 
 COMMAND = str(Path(sys.executable).with_name("brama-supervisor"))
@@ -116,3 +119,32 @@ def test_the_sandbox_alone_serves_until_ctrl_c(home):
     finally:
         sandbox.kill()
         sandbox.communicate()
+
+
+def test_demos_side_by_side_keep_to_their_own_fleets(home):
+    command = [COMMAND, "demo", "--once"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    demos = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]
+    try:
+        said = [demo.communicate(timeout=110) for demo in demos]
+    finally:
+        for demo in demos:
+            demo.kill()
+            demo.communicate()
+    assert [(demo.returncode, err) for demo, (_, err) in zip(demos, said, strict=True)] == [(0, "")] * 3
+    victims = [re.findall(r"kill -9 (\d+)", out) for out, _ in said]
+    assert len({pid for found in victims for pid in found}) == 3
+    assert not folders(home)
+
+
+def test_another_supervisors_status_is_not_taken_for_ones_own(monkeypatch):
+    """A demo kills by the pids it reads: they must be its own fleet's."""
+    document = {"master": {"pid": 1}, "workers": [{"bot_id": "pizza", "pid": 1, "state": "RUNNING"}]}
+    monkeypatch.setattr(processes, "_open", lambda *_, **__: BytesIO(json.dumps(document).encode()))
+    own = processes.Supervisor.__new__(processes.Supervisor)
+    own._api = "http://127.0.0.1:9"
+    own._process = subprocess.Popen([sys.executable, "-c", ""])
+    own._process.wait()
+    assert own.workers() == {}
+    document["master"] = {"pid": own.pid}
+    assert own.workers()["pizza"]["state"] == "RUNNING"
