@@ -20,7 +20,7 @@ CHATS = (7, 8, 9)
 @pytest.fixture(scope="module")
 def running(tmp_path_factory) -> Iterator[Fleet]:
     """A fleet for tests that kill workers only; each has a bot of its own."""
-    with shared_fleet(tmp_path_factory, "killed", "unlucky", "repeated", "waiting") as fleet:
+    with shared_fleet(tmp_path_factory, "killed", "unlucky", "repeated", "unheard", "waiting") as fleet:
         yield fleet
 
 
@@ -62,6 +62,26 @@ def test_a_worker_killed_in_mid_backlog_costs_nothing_but_the_update_it_was_at(r
     assert bot.answers().count("answered before gate") == 2
     worker = running.worker("killed")
     assert (worker.generation, worker.restarts) == (2, 1)
+
+
+def test_what_a_worker_acknowledged_to_a_busy_master_before_it_died_counts(running, tmp_path):
+    """The master is held still, so all acknowledgements are unread in the pipe when the worker dies."""
+    bot, gates = running.bots["unheard"], [tmp_path / "first", tmp_path / "last"]
+    texts = [f"text {number}" for number in range(20)]
+    bot.send(f"hold {gates[0]}", *texts, f"answer-then-hold {gates[1]}")
+    wait_until(lambda: running.worker("unheard").in_flight == 22, what="all to be in the worker's hands")
+    pid = running.pid("unheard")
+    assert running.process is not None
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        gates[0].touch()
+        bot.wait_answers(22)
+        os.kill(pid, signal.SIGKILL)
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    gates[1].touch()
+    running.wait_handled("unheard")
+    assert bot.answers() == ["held until first", *texts, *["answered before last"] * 2]
 
 
 def test_a_duplicate_in_the_stream_is_dropped_and_button_presses_are_not(running):
