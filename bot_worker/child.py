@@ -23,7 +23,7 @@ from bot_worker import linux
 from bot_worker.channel import Channel
 from bot_worker.double_fork import wait_reparented
 from bot_worker.ending import end_process
-from bot_worker.environment import renew_randomness, replace_environment
+from bot_worker.environment import find_home, renew_randomness, replace_environment
 from bot_worker.limits import drop_privileges, limit_resources
 from bot_worker.log_file import LogFile
 from bot_worker.streams import install_streams
@@ -75,7 +75,7 @@ def _boot_and_run(channel: Channel, run: Run) -> int:
     except (_CannotBootError, ProtocolError) as error:
         channel.send_now([BootFailed("config", redact(str(error)))])
         return ExitCode.CONFIG
-    except OSError as error:
+    except (OSError, ValueError) as error:
         channel.send_now([BootFailed("config", redact(f"a worker cannot be set up: {error}"))])
         return ExitCode.CONFIG
     channel.send_now([Hello(PROTOCOL_VERSION, os.getpid(), boot.generation)])
@@ -126,6 +126,7 @@ def _set_up(boot: Boot, channel: Channel) -> None:
     limit_resources(boot.memory_cap_bytes)
     if boot.uid is not None:
         _isolate(boot.uid, boot.uid if boot.gid is None else boot.gid, boot.master_pid)
+        find_home(boot.cwd)
 
 
 def _open_log(boot: Boot) -> LogFile:

@@ -7,7 +7,6 @@ Runs in: worker.
 
 import locale
 import os
-import random
 import sys
 from collections.abc import Mapping
 
@@ -38,12 +37,19 @@ def replace_environment(environment: Mapping[str, str], marker: str) -> None:
 def renew_randomness() -> None:
     """Give this worker random numbers and keys that no sibling has.
 
-    ``ssl`` and ``secrets`` ask the kernel or notice a fork by themselves. The seed of str hashes stays the
-    zygote's: an interpreter cannot change it.
+    ``random``, ``ssl`` and ``secrets`` see to it by themselves. The seed of str hashes stays the zygote's: an
+    interpreter cannot change it.
     """
-    random.seed()
     if process := sys.modules.get("multiprocessing.process"):
         process.current_process().authkey = os.urandom(32)
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()
+
+
+def find_home(folder: str) -> None:
+    """Let HOME be ``folder`` if this process, which has just become another user, cannot write to its own."""
+    if not os.access(os.environ.get("HOME", ""), os.W_OK):
+        os.environ["HOME"] = folder
 
 
 def _read_locale() -> None:

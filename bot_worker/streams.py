@@ -25,6 +25,8 @@ class RedactingBuffer(io.BufferedIOBase):
     def __init__(self, log: "LogFile", fd: int) -> None:
         self._log = log
         self._fd = fd
+        self.name = {1: "<stdout>", 2: "<stderr>"}[fd]
+        self.mode = "wb"
 
     def write(self, data: "ReadableBuffer", /) -> int:
         """Redact and write ``data``; never raises for what the disk does."""
@@ -58,4 +60,6 @@ def flush_streams() -> None:
 
 def _text_stream(log: "LogFile", fd: int) -> io.TextIOWrapper:
     buffer = cast("io.BufferedWriter", RedactingBuffer(log, fd))
-    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    stream = io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    stream.mode = "w"  # type: ignore[misc]
+    return stream
