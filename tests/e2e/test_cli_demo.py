@@ -123,8 +123,8 @@ def test_the_sandbox_alone_serves_until_ctrl_c(home):
 
 def test_demos_side_by_side_keep_to_their_own_fleets(home):
     command = [COMMAND, "demo", "--once"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    demos = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]
+    pipe = subprocess.PIPE
+    demos = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(3)]
     try:
         said = [demo.communicate(timeout=110) for demo in demos]
     finally:
