@@ -285,7 +285,7 @@ class BotPoller:
                 RECHECK_WITHIN_S * services.jitter() if self._is_cached else RECHECK_EVERY_S
             )
         if isinstance(outcome, polling.Rejected):
-            services.observer.token_rejected(self._bot.id, outcome.status, redact(outcome.detail))
+            services.observer.token_rejected(self._bot.id, outcome.status, redact(outcome.description))
         elif not state.is_identified and state.detail and state.detail != self._unreachable:
             self._unreachable = state.detail
             services.observer.identity_unreachable(self._bot.id, redact(state.detail))
@@ -310,9 +310,7 @@ def _trouble(reply: "replies.Refusal | replies.NoReply") -> polling.Trouble:
         return polling.Failed(reply.detail)
     match reply.code:
         case 401 | 404:
-            return polling.Rejected(
-                reply.code, f"Telegram rejected the token: {reply.code} {reply.description}"
-            )
+            return polling.Rejected(reply.code, reply.description)
         case 409:
             return polling.Conflicted("webhook" in reply.description.lower())
         case 429:

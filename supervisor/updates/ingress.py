@@ -42,7 +42,7 @@ class IngressObserver(Protocol):
         """Take the JSON object that getMe returns; called again when it changed."""
 
     def token_rejected(self, bot_id: BotId, status: int, detail: str) -> None:
-        """Telegram answered 401 or 404 to this token; intake of the bot has ended."""
+        """Telegram answered 401 or 404, with ``detail`` for a word; intake of the bot has ended."""
 
     def identity_unreachable(self, bot_id: BotId, detail: str) -> None:
         """Who the bot is cannot be asked now; asking goes on. Called once for each new ``detail``."""

@@ -115,10 +115,10 @@ class Conflicted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """401 or 404, the one it was in ``status``."""
+    """401 or 404, the one it was in ``status``, and Telegram's word for it."""
 
     status: int
-    detail: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,8 @@ def after(outcome: Outcome, state: Polling, now: float, jitter: float) -> tuple[
             state, pause_s = _failed(state, detail, jitter, is_shown=state.failures > 0 or not is_stray)
         case Conflicted(by_webhook):
             state, pause_s = _in_conflict(state, by_webhook, now, jitter)
-        case Rejected(_, detail):
+        case Rejected(status, description):
+            detail = f"Telegram rejected the token: {status} {description}"
             rejected = replace(state, ingress=IngressState.UNAUTHORIZED, detail=detail, is_known=True)
             return rejected, Stop()
         case Throttled(retry_after_s):

@@ -189,7 +189,7 @@ def test_a_webhook_that_keeps_being_set_is_a_conflict_that_goes_on():
 def test_a_rejected_token_ends_polling(status: int):
     state, decision = after(Rejected(status, "no"), POLLING, 0, 0)
     assert decision == Stop()
-    assert (state.ingress, state.detail) == (UNAUTHORIZED, "no")
+    assert (state.ingress, state.detail) == (UNAUTHORIZED, f"Telegram rejected the token: {status} no")
 
 
 def test_a_pause_that_telegram_asks_for_is_kept_exactly():
