@@ -3,6 +3,7 @@
 Runs in: master.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -29,10 +30,7 @@ class InstanceLock:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StateError(
-                f"state_dir: {self._path} cannot be written: {error.strerror}; "
-                f"make it writable or set state_dir"
-            ) from None
+            raise self._unwritable(error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -42,8 +40,12 @@ class InstanceLock:
             raise StateError(
                 f"already running {whose} (it holds {self._path}); stop it, or set another state_dir"
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(fd)
+            raise self._unwritable(error) from None
         self._fd = fd
 
     def release(self) -> None:
@@ -52,3 +54,7 @@ class InstanceLock:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
+
+    def _unwritable(self, error: OSError) -> StateError:
+        advice = "make room" if error.errno == errno.ENOSPC else "make it writable or set state_dir"
+        return StateError(f"state_dir: {self._path} cannot be written: {error.strerror}; {advice}")
