@@ -56,6 +56,13 @@ async def await_until(predicate: Callable[[], object], timeout_s: float = 20.0, 
             await asyncio.wait_for(asyncio.Event().wait(), PAUSE_S)
 
 
+async def loop_turn() -> None:
+    """Let everything that is ready in the event loop run once."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    await turned.wait()
+
+
 def _overdue(predicate: Callable[[], object], value: object, timeout_s: float, what: str) -> str:
     named = what or getattr(predicate, "__qualname__", repr(predicate))
     return f"waited {timeout_s:g} s in vain for: {named} (last value: {value!r})"

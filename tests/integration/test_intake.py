@@ -36,7 +36,7 @@ from tests.integration.inbox_tools import (
     opened,
     update,
 )
-from tests.waiting import await_until
+from tests.waiting import await_until, loop_turn
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ async def test_what_is_committed_is_announced_though_the_caller_has_gone(
     intake: Intake, ledger: Ledger, arrived: Arrived
 ):
     caller = asyncio.create_task(intake.accept(SHOP, SHOP_SOURCE, [update(7)]))
-    await asyncio.sleep(0)
+    await loop_turn()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller

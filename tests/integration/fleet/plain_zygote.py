@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import setproctitle
 from bot_worker import linux
 from bot_worker.channel import Channel
 from bot_worker.double_fork import fork_for_parent, wait_reparented
+from brama.clock import monotonic_s
 from brama.marks import comm_mark, worker_title
 from brama.messages import (
     PROTOCOL_VERSION,
@@ -106,8 +106,8 @@ def serve(boot: Boot, channel: Channel) -> int:
 def _serve(boot: Boot, channel: Channel, *, obey: bool = True) -> int:
     for beat in range(1, 1_000_000):
         channel.send_now([Heartbeat(beat, boot.generation, 0.0, 0, linux.uss_bytes(), 0, 0)])
-        until = time.monotonic() + boot.heartbeat_interval_s
-        while (left_s := until - time.monotonic()) > 0:
+        until = monotonic_s() + boot.heartbeat_interval_s
+        while (left_s := until - monotonic_s()) > 0:
             match channel.take_first(left_s):
                 case Deliver(seq=seq, raw=b"die"):
                     channel.send_now([Begun([seq])])
@@ -159,7 +159,7 @@ def mute(boot: Boot, channel: Channel) -> int:
     channel.send_now([Ready(None, 1, False)])
     os.close(channel._fd)
     while True:
-        time.sleep(600)
+        signal.pause()
 
 
 def reborn(boot: Boot, channel: Channel) -> int:
@@ -198,8 +198,8 @@ def _forked() -> int:
     if pid := os.fork():
         return pid
     os.setsid()
-    time.sleep(600)
-    os._exit(0)
+    while True:
+        signal.pause()
 
 
 def _daemon(environment: dict[str, str]) -> int:

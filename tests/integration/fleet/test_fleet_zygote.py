@@ -12,7 +12,7 @@ from supervisor.fleet import zygote_client
 from supervisor.fleet.policy.model import State
 from supervisor.fleet.zygote_client import ZygoteClient
 from tests.integration.fleet.stage import PLAIN_ZYGOTE, bot, settings, staged
-from tests.waiting import await_until
+from tests.waiting import await_until, loop_turn
 
 SHOP = BotId("shop")
 
@@ -86,7 +86,7 @@ async def test_zygotes_that_are_killed_again_and_again_fail_the_start(tmp_path, 
         while True:
             if client.pid:
                 os.kill(client.pid, signal.SIGKILL)
-            await asyncio.sleep(0)
+            await loop_turn()
 
     killing = asyncio.create_task(kill_all())
     try:

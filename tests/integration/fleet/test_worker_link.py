@@ -9,7 +9,7 @@ import pytest
 from brama.frames import FrameReader, encode_frame
 from brama.messages import Deliver, Hello, decode_to_worker, encode_messages
 from supervisor.fleet.worker_link import WorkerLink
-from tests.waiting import await_until
+from tests.waiting import await_until, loop_turn
 
 
 class Ends:
@@ -45,7 +45,7 @@ async def test_a_reader_that_stands_still_blocks_nobody_and_misses_nothing(ends)
     updates = [Deliver(seq, seq, bytes([seq % 256]) * 50_000) for seq in range(200)]
     for update in updates:
         ends.link.send([update])
-    await asyncio.sleep(0)
+    await loop_turn()
     assert ends.link.queued_bytes > 9_000_000
     got: list = []
     frames = FrameReader()
@@ -53,7 +53,7 @@ async def test_a_reader_that_stands_still_blocks_nobody_and_misses_nothing(ends)
         try:
             chunk = os.read(ends.theirs.fileno(), 1_000_000)
         except BlockingIOError:
-            await asyncio.sleep(0)
+            await loop_turn()
             continue
         for body in frames.feed(chunk):
             got += decode_to_worker(body)
@@ -69,7 +69,7 @@ async def test_one_large_message_passes(ends):
         try:
             chunk = os.read(ends.theirs.fileno(), 1_000_000)
         except BlockingIOError:
-            await asyncio.sleep(0)
+            await loop_turn()
             continue
         for body in frames.feed(chunk):
             got += decode_to_worker(body)
@@ -107,7 +107,7 @@ async def test_a_closed_end_is_said_once_after_what_came_before(ends):
     assert pids(ends) == [1]
     assert ends.broken == ["closed its pipe to the supervisor"]
     ends.link.send([Deliver(1, 1, b"{}")])
-    await asyncio.sleep(0)
+    await loop_turn()
 
 
 @pytest.mark.parametrize("nonsense", [b"\xff\xff\xff\xff", encode_frame(b"nonsense")])

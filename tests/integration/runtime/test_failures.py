@@ -55,7 +55,7 @@ async def fail(update, context):
         case "own_http":
             raise httpx.ConnectError("not Telegram's")
         case "cancelled":
-            task = asyncio.create_task(asyncio.sleep(0))
+            task = asyncio.create_task(asyncio.Event().wait())
             task.cancel()
             await task
         case "wordless":
