@@ -10,7 +10,7 @@ class ConfigError(BramaError):
 
 
 class StateError(BramaError):
-    """The state directory cannot be used: corrupt, read-only, held by another instance, too new."""
+    """A folder of ours cannot be used: corrupt, read-only, held by another instance, too new."""
 
 
 class ProtocolError(BramaError):

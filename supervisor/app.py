@@ -16,9 +16,9 @@ import uvloop
 
 from brama.clock import monotonic_s, utc_s
 from brama.config.settings import Settings
+from brama.errors import StateError
 from brama.exit_codes import ExitCode
 from brama.log import configure_logging, get_logger
-from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
 from supervisor.control.live import LiveTable, report_progress
@@ -27,6 +27,7 @@ from supervisor.control.status import MasterState
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.lock import InstanceLock
 from supervisor.fleet.zygote_client import ZygoteClient
+from supervisor.fleet.zygote_start import StartedZygote
 from supervisor.master import RunningMaster
 from supervisor.stop_requests import StopRequests
 from supervisor.updates.inbox.ledger import Ledger, open_ledger
@@ -45,12 +46,17 @@ log = get_logger(__name__)
 
 
 def run(
-    settings: Settings, *, on_ready: Callable[[], None] | None = None, foreground_table: bool = False
+    settings: Settings,
+    *,
+    zygote: StartedZygote | None = None,
+    on_ready: Callable[[], None] | None = None,
+    foreground_table: bool = False,
 ) -> ExitCode:
     """Run the master until it is stopped.
 
     Args:
         settings: the configuration.
+        zygote: one that was executed for these settings already, to save the time of its warm-up.
         on_ready: called once when the API is bound and bots are being started; given by a daemon, which has
             no terminal.
         foreground_table: show a live table on the terminal instead of log lines.
@@ -65,25 +71,37 @@ def run(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     lock = InstanceLock(settings.state_dir)
     lock.acquire()
-    sink = configure_logging(
-        settings.logs_dir / "master.log",
-        level=settings.log.level,
-        console=on_ready is None and not foreground_table,
-        rotate_size_bytes=settings.log.rotate_size,
-    )
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, sink, on_ready, foreground_table))
+        sink = _begin_log(settings, console=on_ready is None and not foreground_table)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_serve(settings, zygote, on_ready, foreground_table))
+        finally:
+            sink.close()
     finally:
-        sink.close()
         lock.release()
 
 
+def _begin_log(settings: Settings, *, console: bool) -> LogSink:
+    path = settings.logs_dir / "master.log"
+    try:
+        return configure_logging(
+            path, level=settings.log.level, console=console, rotate_size_bytes=settings.log.rotate_size
+        )
+    except OSError as error:
+        raise StateError(
+            f"logs_dir: {path} cannot be written: {error.strerror}; make it writable or set logs_dir"
+        ) from None
+
+
 async def _serve(
-    settings: Settings, sink: LogSink, on_ready: Callable[[], None] | None, foreground_table: bool
+    settings: Settings,
+    started: StartedZygote | None,
+    on_ready: Callable[[], None] | None,
+    foreground_table: bool,
 ) -> ExitCode:
     stop = StopRequests()
-    zygote = ZygoteClient(settings.zygote.preload, settings.project_root, os.environ)
+    zygote = ZygoteClient(settings.zygote.preload, settings.project_root, os.environ, started=started)
     async with Background() as background, AsyncExitStack() as closing:
         ledger = open_ledger(settings.state_dir / STATE_FILE, settings.delivery.durability)
         closing.push_async_callback(ledger.close)

@@ -131,7 +131,6 @@ def restart(context: typer.Context, bots: BotsArgument = None, config: ConfigOpt
 
 
 def _start_foreground(settings: "Settings") -> int:
-    from supervisor.app import run
     from supervisor.commands.project import naming_config
 
     shows_table = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -152,10 +151,21 @@ def _is_output_stuck() -> bool:
     return not select.select([], [sys.stdout], [], 0)[1]
 
 
+def _run_master(
+    settings: "Settings", *, on_ready: "Callable[[], None] | None" = None, foreground_table: bool = False
+) -> int:
+    from supervisor.fleet.zygote_start import start_zygote, zygote_environment
+
+    environment = zygote_environment(os.environ, settings.zygote.preload, settings.project_root)
+    zygote = start_zygote(environment)
+    from supervisor.app import run  # takes as long to import as the zygote to warm up
+
+    return run(settings, zygote=zygote, on_ready=on_ready, foreground_table=foreground_table)
+
+
 def _start_daemon(settings: "Settings") -> int:
     from supervisor.commands.daemon import launch
 
-    settings.logs_dir.mkdir(parents=True, exist_ok=True)
     launched = launch(
         lambda on_ready: _run_daemon(settings, on_ready),
         folder=settings.project_root,
@@ -169,13 +179,12 @@ def _start_daemon(settings: "Settings") -> int:
 
 def _run_daemon(settings: "Settings", on_ready: "Callable[[], None]") -> int:
     """Be the daemon; errors go to stderr, which the caller shows."""
-    from supervisor.app import run
     from supervisor.commands.failures import say_failure
     from supervisor.commands.project import naming_config
 
     try:
         with naming_config(settings.config_path):
-            return run(settings, on_ready=on_ready)
+            return _run_master(settings, on_ready=on_ready)
     except BramaError as error:
         return say_failure(error)
 

@@ -192,6 +192,19 @@ def test_a_state_file_that_cannot_be_written_is_one_line(unprivileged):
     assert str(database) in line
 
 
+@pytest.mark.parametrize("how", [["start"], ["start", "--daemon"]])
+def test_a_log_folder_that_cannot_be_written_is_one_line(unprivileged, how):
+    unprivileged.add("shop")
+    place = unprivileged.folder / "readonly"
+    unprivileged.sections["logs_dir"] = str(place / "logs")
+    unprivileged.configure()
+    place.mkdir(mode=0o555)
+    done = unprivileged.run(*how)
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    [line] = lines_of(done)
+    assert f"logs_dir: {place}/logs/master.log cannot be written: Permission denied" in line
+
+
 def test_without_root_a_fleet_runs_as_well(unprivileged):
     bot = unprivileged.add("shop")
     unprivileged.configure()
