@@ -19,6 +19,7 @@ from brama.config.settings import Settings
 from brama.errors import StateError
 from brama.exit_codes import ExitCode
 from brama.log import configure_logging, get_logger
+from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
 from supervisor.control.live import LiveTable, report_progress

@@ -135,7 +135,7 @@ def _start_foreground(settings: "Settings") -> int:
 
     shows_table = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with naming_config(settings.config_path):
-        code = run(settings, foreground_table=shows_table)
+        code = _run_master(settings, foreground_table=shows_table)
     if _is_output_stuck():
         # Nobody takes what is written (Ctrl-S, a stopped ssh): the interpreter would wait for that to change.
         os._exit(code)

@@ -22,7 +22,8 @@ from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.messages import Fork, Forked, ForkFailed, FromZygote, Refused, Warm
 from supervisor.fleet.ports import Answer, Birth
-from supervisor.fleet.zygote_process import ZYGOTE_MODULE, ZygoteProcess, zygote_environment
+from supervisor.fleet.zygote_process import ZygoteProcess
+from supervisor.fleet.zygote_start import ZYGOTE_MODULE, StartedZygote, start_zygote, zygote_environment
 
 #: Requests on their way at a time; the zygote answers up to 16 of them together.
 MAX_ASKED = 32
@@ -70,6 +71,7 @@ class ZygoteClient:
         project_root: where they are looked for.
         environ: the master's environment, of which it gets an allow-listed part.
         module: what ``python -m`` runs as the zygote.
+        started: the first zygote, if it was executed already.
     """
 
     def __init__(
@@ -78,9 +80,11 @@ class ZygoteClient:
         project_root: Path,
         environ: Mapping[str, str],
         module: str = ZYGOTE_MODULE,
+        started: StartedZygote | None = None,
     ) -> None:
         self._environment = zygote_environment(environ, preload, project_root)
         self._module = module
+        self._started = started
         self._waiting: OrderedDict[_Key, _Request] = OrderedDict()
         self._life: _Life | None = None
         self._first_warm: asyncio.Future[Warm] | None = None
@@ -166,7 +170,9 @@ class ZygoteClient:
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        process = ZygoteProcess(loop, self._environment, self._module, self._heard, self._died)
+        started, self._started = self._started, None
+        started = started or start_zygote(self._environment, self._module)
+        process = ZygoteProcess(loop, started, self._heard, self._died)
         self._life = _Life(process, heard_at=monotonic_s())
         self._watch(WARM_LIMIT_S)
 

@@ -1,61 +1,24 @@
-"""Starts one zygote and carries datagrams to and from it until it is dead.
+"""Carries datagrams to and from one zygote until it is dead.
 
 Runs in: master.
 """
 
 import asyncio
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
-import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-import msgspec
-
-import brama
 from brama.errors import ProtocolError
 from brama.log import get_logger
 from brama.messages import Fork, FromZygote, decode_from_zygote, encode_message
+from supervisor.fleet.zygote_start import StartedZygote
 
-#: The module of the zygote; named, never imported: the master runs no bot code.
-ZYGOTE_MODULE = "bot_worker"
-#: The variable that holds the zygote's configuration as JSON.
-CONFIGURATION_VARIABLE = "BRAMA_ZYGOTE"
-
-#: What the zygote may know of the master's environment. Nothing here holds a secret.
-_ALLOWED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TZDIR|TMPDIR|TMP|TEMP|LD_LIBRARY_PATH|LD_PRELOAD|"
-    r"MALLOC_[A-Z_]+|SSL_CERT_FILE|SSL_CERT_DIR|OPENSSL_CONF|VIRTUAL_ENV|PYTHON[A-Z0-9_]*"
-)
 _MAX_DATAGRAM_BYTES = 65536
 _LINE_BYTES = 8192
 
 log = get_logger(__name__)
-
-
-def zygote_environment(
-    environ: Mapping[str, str], preload: Sequence[str], project_root: Path
-) -> dict[str, str]:
-    """Return the zygote's whole environment."""
-    allowed = {name: value for name, value in environ.items() if _ALLOWED.fullmatch(name)}
-    if path := _search_path(allowed.get("PYTHONPATH")):
-        allowed["PYTHONPATH"] = path
-    configuration = {"preload": list(preload), "project_root": str(project_root)}
-    return {**allowed, CONFIGURATION_VARIABLE: msgspec.json.encode(configuration).decode()}
-
-
-def _search_path(inherited: str | None) -> str | None:
-    """Return PYTHONPATH such that the zygote finds this very installation, a bare source folder included."""
-    home = str(Path(brama.__file__).resolve().parents[1])
-    entries = inherited.split(os.pathsep) if inherited else []
-    if home not in (*entries, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        entries.insert(0, home)
-    return os.pathsep.join(entries) or None
 
 
 class ZygoteProcess:
@@ -63,50 +26,24 @@ class ZygoteProcess:
 
     Args:
         loop: the master's.
-        environment: its whole environment.
-        module: what ``python -m`` runs.
+        started: the process.
         on_message: called for each of its messages, those it left behind when it died included.
         on_death: called once, when it is dead, reaped and heard to the end.
-
-    Raises:
-        OSError: it cannot be executed.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        environment: Mapping[str, str],
-        module: str,
+        started: StartedZygote,
         on_message: Callable[[FromZygote], None],
         on_death: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._on_message = on_message
         self._on_death = on_death
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setblocking(False)
-        output, theirs_output = os.pipe()
-        try:
-            # -P: nothing in the working directory may pass for one of our modules.
-            self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=theirs_output,
-                stderr=theirs_output,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                cwd="/",
-            )
-        except OSError:
-            self._socket.close()
-            os.close(output)
-            raise
-        finally:
-            theirs.close()
-            os.close(theirs_output)
+        self._popen, self._socket = started.popen, started.control
         self._pidfd = os.pidfd_open(self._popen.pid)
-        self._output = _Lines(loop, output)
+        self._output = _Lines(loop, started.output_fd)
         loop.add_reader(self._socket.fileno(), self._read_all)
         loop.add_reader(self._pidfd, self._died)
         self._hearing = True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from brama.ids import BotId
 from supervisor.fleet.policy.model import State
-from supervisor.fleet.zygote_process import ZYGOTE_MODULE
+from supervisor.fleet.zygote_start import ZYGOTE_MODULE
 from tests.integration.fleet.stage import bot, limits, lives, settings, staged
 from tests.waiting import await_until
 

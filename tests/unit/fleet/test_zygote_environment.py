@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import brama
-from supervisor.fleet.zygote_process import zygote_environment
+from supervisor.fleet.zygote_start import zygote_environment
 
 ROOT = Path("/srv/bots")
 
