@@ -32,9 +32,9 @@ def set_parent_death_signal(signal_number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal_number)
 
 
-def become_subreaper() -> None:
-    """Be the parent of every descendant whose own parent ends."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def set_subreaper(wanted: bool) -> None:
+    """Be the parent of every descendant whose own parent ends, or be it no more."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
 
 
 def set_comm(name: str) -> None:
