@@ -6,6 +6,7 @@ process, "raise WHY" fails. A bot of this kind lets a test say what happens in t
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -169,6 +170,14 @@ def outcome_of_reading(path: str) -> str:
     return "readable"
 
 
+async def betray_the_token(message: Message, _rest: str) -> None:
+    """Let the token into whatever a careless bot lets it into."""
+    token = message.get_bot().token
+    print(f"my token is {token}", flush=True)
+    logging.getLogger("careless").info("my token is %s", token)
+    raise RuntimeError(f"https://api.telegram.org/bot{token}/getMe failed")
+
+
 async def write_to_log(message: Message, text: str) -> None:
     print(text, flush=True)
     await message.reply_text("written")
@@ -177,6 +186,7 @@ async def write_to_log(message: Message, text: str) -> None:
 DEEDS = {
     "answer-then-fail": answer_then_fail,
     "answer-then-hold": answer_then_hold,
+    "betray": betray_the_token,
     "button": show_button,
     "children": raise_children,
     "by-proxy-until": reply_by_proxy_until,
@@ -230,6 +240,8 @@ async def press(update: Update, _context: ContextTypes.DEFAULT_TYPE) -> None:
 
 
 def main() -> None:
+    if "talkative" in sys.argv:
+        logging.basicConfig(level=logging.DEBUG)
     application = Application.builder().token("the supervisor knows").build()
     application.add_handler(MessageHandler(filters.Text(["ask"]), ask, block=False))
     application.add_handler(MessageHandler(filters.TEXT, obey))
