@@ -67,9 +67,7 @@ def warm_up(run: Callable[[Boot, Channel], int], rounds: int = ROUNDS) -> None:
     try:
         replace_environment(dict(os.environ), "")
         del os.environ[MARKER_VARIABLE]
-        for bot in _BOTS:
-            with counterpart(rounds) as stage, _as_before():
-                run(_boot(str(_FOLDER / bot), stage), Channel(stage.pipe_fd))
+        _rehearse(run, rounds)
     except OSError as error:
         sys.stderr.write(f"brama: zygote: no warm-up traffic, workers will be larger: {error}\n")
     _check_nothing_left(files_before)
@@ -79,6 +77,12 @@ def _spare_searches() -> None:
     """Remember that sniffio is absent: httpcore tries to import it four times for each request."""
     if "sniffio" not in sys.modules and importlib.util.find_spec("sniffio") is None:
         sys.modules["sniffio"] = None  # type: ignore[assignment]
+
+
+def _rehearse(run: Callable[[Boot, Channel], int], rounds: int) -> None:
+    for bot in _BOTS:
+        with counterpart(rounds) as stage, _as_before():
+            run(_boot(str(_FOLDER / bot), stage), Channel(stage.pipe_fd))
 
 
 @contextmanager
