@@ -170,6 +170,15 @@ def outcome_of_reading(path: str) -> str:
     return "readable"
 
 
+async def knock(message: Message, pid: str) -> None:
+    try:
+        os.kill(int(pid), 0)
+    except OSError as error:
+        await message.reply_text(str(error.strerror))
+    else:
+        await message.reply_text("may be killed")
+
+
 async def betray_the_token(message: Message, _rest: str) -> None:
     """Let the token into whatever a careless bot lets it into."""
     token = message.get_bot().token
@@ -198,6 +207,7 @@ DEEDS = {
     "hold": hold,
     "ignore-the-end": ignore_the_end,
     "impatiently": reply_impatiently,
+    "knock": knock,
     "leak-fast": leak_fast,
     "leak-slowly": leak_slowly,
     "lock": lock_the_interpreter,

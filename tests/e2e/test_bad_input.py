@@ -10,8 +10,8 @@ from textwrap import dedent
 import pytest
 
 from brama.exit_codes import ExitCode
-from tests.fixtures.fleet import Fleet, new_fleet
-from tests.fixtures.sandbox import make_token, running_sandbox
+from tests.fixtures.fleet import Fleet, new_fleet, require_root
+from tests.fixtures.sandbox import RunningSandbox, make_token, running_sandbox
 
 NOBODY = 65534
 
@@ -149,22 +149,16 @@ def test_a_damaged_state_file_is_never_replaced(fleet):
 
 
 @pytest.fixture
-def unprivileged(fleet: Fleet) -> Fleet:
+def unprivileged(sandbox: RunningSandbox, open_folder: Path) -> Iterator[Fleet]:
     """A fleet that a user without rights runs, in a folder where that user may write."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("needs root, to become somebody else")
-        pytest.skip("needs root, to become somebody else")
-    # Python itself may lie in root's home; the right to read there is none to write anywhere.
-    reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    fleet.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reading]
-    fleet.environ["HOME"] = str(fleet.folder)
-    for folder in (fleet.folder, *fleet.folder.parents):
-        if folder == Path("/tmp"):
-            break
-        folder.chmod(0o755)
-    shutil.chown(fleet.folder, NOBODY, NOBODY)
-    return fleet
+    require_root("to become somebody else")
+    with new_fleet(open_folder / "project", sandbox) as fleet:
+        # Python itself may lie in root's home; the right to read there is none to write anywhere.
+        reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        fleet.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reading]
+        fleet.environ["HOME"] = str(fleet.folder)
+        shutil.chown(fleet.folder, NOBODY, NOBODY)
+        yield fleet
 
 
 def test_a_state_folder_that_cannot_be_written_is_one_line(unprivileged):
