@@ -1,20 +1,15 @@
 """The same unmodified script under ours and each peer: start, memory, recovery, stop."""
 
 import statistics
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.peers.base import Peer
-from benchmarks.processes import cpu_s, end, pss_bytes, sigkill, tree
-from benchmarks.project import CHAT_ID, Project, make_bots
+from benchmarks.processes import cpu_s, pss_bytes, sigkill, tree
+from benchmarks.project import CHAT_ID, Bot
 from benchmarks.report import say, table
-from benchmarks.stage import Stage
-from brama.clock import monotonic_s
+from benchmarks.scene import ANSWER_TIMEOUT_S, Scene, running
 
-START_TIMEOUT_S = 300.0
-ANSWER_TIMEOUT_S = 120.0
 MESSAGES_A_BOT = 20
 KILLS = 15
 
@@ -38,41 +33,27 @@ def measure(peer: Peer, bots: int, kills: int = KILLS) -> Result:
     Raises:
         TimeoutError: a bot did not answer, or a process outlived the stop.
     """
-    with Stage() as stage, tempfile.TemporaryDirectory(prefix="bench-") as name:
-        project = Project(Path(name), stage.base_url, make_bots(bots))
-        ids = [bot.telegram_id for bot in project.bots]
-        for bot in project.bots:
-            stage.control.add_bot(bot.token)
-        stage.control.send_batch({"bot": bot, "chat_id": CHAT_ID, "text": "waiting"} for bot in ids)
-        began_at = monotonic_s()
-        peer.start(project)
-        try:
-            start_s = stage.wait_answers(ids, 1, START_TIMEOUT_S) - began_at
-            spent_s = cpu_s(tree(peer.roots()))
-            for number in range(MESSAGES_A_BOT - 1):
-                text = f"message {number}"
-                stage.control.send_batch({"bot": bot, "chat_id": CHAT_ID, "text": text} for bot in ids)
-            stage.wait_answers(ids, MESSAGES_A_BOT, ANSWER_TIMEOUT_S)
-            memory = pss_bytes(tree(peer.roots()))
-            recoveries = [_recovery_s(peer, project, stage, number) for number in range(min(kills, bots))]
-        except BaseException:
-            end(tree(peer.roots()))
-            raise
-        stopped_at = monotonic_s()
-        peer.stop()
-        stop_s = monotonic_s() - stopped_at
-    return Result(peer.name, peer.settings, start_s, spent_s, memory, statistics.median(recoveries), stop_s)
+    with running(peer, bots) as scene:
+        spent_s = cpu_s(tree(peer.roots()))
+        for number in range(MESSAGES_A_BOT - 1):
+            scene.send_to_all(f"message {number}")
+        scene.wait_answers(MESSAGES_A_BOT)
+        memory = pss_bytes(tree(peer.roots()))
+        step = max(bots // kills, 1)
+        recoveries = [_recovery_s(scene, bot) for bot in scene.project.bots[::step][:kills]]
+        stop_s = scene.stop()
+    recovery_s = statistics.median(recoveries)
+    return Result(peer.name, peer.settings, scene.start_s, spent_s, memory, recovery_s, stop_s)
 
 
-def _recovery_s(peer: Peer, project: Project, stage: Stage, number: int) -> float:
+def _recovery_s(scene: Scene, bot: Bot) -> float:
     """Kill one bot's process and send it a message; return how long its answer takes."""
-    bot = project.bots[number * len(project.bots) // KILLS % len(project.bots)]
-    pid = peer.worker_pid(bot)
-    before = len(stage.control.sent(bot.telegram_id))
+    control = scene.stage.control
+    pid = scene.peer.worker_pid(bot)
+    before = len(control.sent(bot.telegram_id))
     killed_at = sigkill(pid)
-    stage.control.send_messages(bot.telegram_id, CHAT_ID, "after the kill")
-    stage.wait_answers([bot.telegram_id], before + 1, ANSWER_TIMEOUT_S)
-    return monotonic_s() - killed_at
+    control.send_messages(bot.telegram_id, CHAT_ID, "after the kill")
+    return scene.stage.wait_answers([bot.telegram_id], before + 1, ANSWER_TIMEOUT_S) - killed_at
 
 
 def report(results: Sequence[Result], bots: int) -> str:

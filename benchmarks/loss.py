@@ -1,15 +1,14 @@
 """What SIGKILLs in mid-backlog cost: stock polling under a restart loop beside ours."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.peers.base import Peer
-from benchmarks.processes import end, sigkill, tree
-from benchmarks.project import CHAT_ID, Project, make_bots
+from benchmarks.processes import sigkill
+from benchmarks.project import CHAT_ID
 from benchmarks.report import say, table
+from benchmarks.scene import ANSWER_TIMEOUT_S, running
 from benchmarks.stage import Stage
 
 ROUNDS = 5
@@ -17,7 +16,6 @@ BACKLOG = 400
 #: Answers of a round after which the bot is killed, the rest of the round still waiting.
 KILL_AFTER = 100
 QUIET_S = 5.0
-TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +31,16 @@ class Loss:
 
 def measure(peer: Peer) -> Loss:
     """Give one bot a backlog, kill it in the middle again and again, count its answers."""
-    with Stage() as stage, tempfile.TemporaryDirectory(prefix="bench-") as name:
-        project = Project(Path(name), stage.base_url, make_bots(1))
-        bot = project.bots[0]
-        stage.control.add_bot(bot.token)
-        peer.start(project)
-        try:
-            stage.control.send_messages(bot.telegram_id, CHAT_ID, "warm")
-            stage.wait_answers([bot.telegram_id], 1, TIMEOUT_S)
-            answers: Counter[str] = Counter()
-            for number in range(ROUNDS):
-                before = len(stage.control.sent(bot.telegram_id))
-                texts = [f"message {number * BACKLOG + place}" for place in range(BACKLOG)]
-                stage.control.send_batch(
-                    {"bot": bot.telegram_id, "chat_id": CHAT_ID, "text": text} for text in texts
-                )
-                stage.wait_answers([bot.telegram_id], before + KILL_AFTER, TIMEOUT_S)
-                sigkill(peer.worker_pid(bot))
-                answers = Counter(_answers_when_quiet(stage, bot.telegram_id))
-        finally:
-            end(tree(peer.roots()))
+    with running(peer, 1) as scene:
+        stage, (bot,) = scene.stage, scene.project.bots
+        answers: Counter[str] = Counter()
+        for number in range(ROUNDS):
+            before = len(stage.control.sent(bot.telegram_id))
+            texts = [f"message {number * BACKLOG + place}" for place in range(BACKLOG)]
+            stage.control.send_batch({"bot": bot.telegram_id, "chat_id": CHAT_ID, "text": t} for t in texts)
+            stage.wait_answers([bot.telegram_id], before + KILL_AFTER, ANSWER_TIMEOUT_S)
+            sigkill(peer.worker_pid(bot))
+            answers = Counter(_answers_when_quiet(stage, bot.telegram_id))
     sent = ROUNDS * BACKLOG
     counts = [answers[f"message {number}"] for number in range(sent)]
     return Loss(peer.name, sent, sent - counts.count(0), counts.count(0), sum(count > 1 for count in counts))

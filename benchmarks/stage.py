@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -34,11 +35,7 @@ class Stage:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def sent_counts(self) -> dict[int, int]:
-        """Return how many calls each bot, by Telegram id, has sent so far."""
-        return {bot.bot: bot.sent for bot in self.control.world_state().bots}
-
-    def wait_answers(self, bots: list[int], count: int, timeout_s: float) -> float:
+    def wait_answers(self, bots: Sequence[int], count: int, timeout_s: float) -> float:
         """Wait until each of ``bots`` has sent ``count`` calls; return the moment in monotonic seconds.
 
         Raises:

@@ -77,6 +77,11 @@ def run_quiet(
         )
 
 
+def living(process: "subprocess.Popen[bytes] | None") -> list[int]:
+    """Return the pid of ``process`` as long as it lives."""
+    return [process.pid] if process is not None and process.poll() is None else []
+
+
 def terminate_tree(process: subprocess.Popen[bytes]) -> None:
     """Send SIGTERM to ``process`` and wait until its whole tree is gone."""
     processes = tree([process.pid])

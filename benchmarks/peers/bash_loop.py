@@ -2,7 +2,14 @@
 
 import subprocess
 
-from benchmarks.peers.base import PYTHON, bot_environment, pid_by_environment, run_quiet, terminate_tree
+from benchmarks.peers.base import (
+    PYTHON,
+    bot_environment,
+    living,
+    pid_by_environment,
+    run_quiet,
+    terminate_tree,
+)
 from benchmarks.project import Bot, Project
 
 _LOOP = """
@@ -42,8 +49,7 @@ class BashLoop:
 
     def roots(self) -> list[int]:
         """Return the outer bash."""
-        assert self._process is not None
-        return [self._process.pid]
+        return living(self._process)
 
     def worker_pid(self, bot: Bot) -> int:
         """Return the Python process of a bot."""

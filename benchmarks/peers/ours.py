@@ -9,7 +9,7 @@ from typing import Any, cast
 import psutil
 import yaml
 
-from benchmarks.peers.base import run_quiet, terminate_tree
+from benchmarks.peers.base import living, run_quiet, terminate_tree
 from benchmarks.processes import tree
 from benchmarks.project import Bot, Project
 from brama.clock import monotonic_s
@@ -48,8 +48,7 @@ class Ours:
 
     def roots(self) -> list[int]:
         """Return the master's pid."""
-        assert self._process is not None
-        return [self._process.pid]
+        return living(self._process)
 
     def worker_pid(self, bot: Bot) -> int:
         """Return the worker of a bot."""

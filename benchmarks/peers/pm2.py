@@ -68,8 +68,9 @@ class Pm2:
         self._starter = run_quiet([str(self._command), "start", str(ecosystem)], project, self._environment())
 
     def roots(self) -> list[int]:
-        """Return the daemon's pid."""
-        return [int((self._home / "pm2.pid").read_text())]
+        """Return the daemon's pid as long as it lives."""
+        file = self._home / "pm2.pid"
+        return [int(file.read_text())] if file.exists() else []
 
     def worker_pid(self, bot: Bot) -> int:
         """Return the Python process of a bot."""

@@ -4,7 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.peers.base import PYTHON, bot_environment, pid_by_environment, run_quiet, terminate_tree
+from benchmarks.peers.base import (
+    PYTHON,
+    bot_environment,
+    living,
+    pid_by_environment,
+    run_quiet,
+    terminate_tree,
+)
 from benchmarks.project import Bot, Project
 
 VERSION = "4.3.0"
@@ -71,8 +78,7 @@ class Supervisord:
 
     def roots(self) -> list[int]:
         """Return supervisord's pid."""
-        assert self._process is not None
-        return [self._process.pid]
+        return living(self._process)
 
     def worker_pid(self, bot: Bot) -> int:
         """Return the Python process of a bot."""
