@@ -17,7 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot_worker import linux
@@ -81,8 +81,8 @@ def _spare_searches() -> None:
 
 def _rehearse(run: Callable[[Boot, Channel], int], rounds: int) -> None:
     for bot in _BOTS:
-        with counterpart(rounds) as stage, _as_before():
-            run(_boot(str(_FOLDER / bot), stage), Channel(stage.pipe_fd))
+        with counterpart(rounds) as stage, _as_before(), suppress(SystemExit):
+            run(_boot(str(_FOLDER / bot), stage), Channel(stage.pipe_fd, end_process=sys.exit))
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def _be_counterpart(pipe: socket.socket, address: socket.socket, rounds: int) ->
         code = asyncio.run(_play(pipe, address, rounds))
     except BaseException as error:
         with suppress(OSError):
-            address.send(f"{type(error).__name__}: {error}".encode()[:2000])
+            address.send(" ".join(f"{type(error).__name__}: {error}".split()).encode()[:2000])
     finally:
         os._exit(code)
 
