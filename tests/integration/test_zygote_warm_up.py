@@ -81,19 +81,14 @@ def test_a_machine_without_loopback_gets_a_zygote_nevertheless(tmp_path):
             "lambda boot, channel: channel.send_now([BootFailed('build', 'no such thing')]) and 1",
             "build: no such thing",
         ),
-        (
-            (
-                "lambda boot, channel: channel.send_now([Failed(1, 'KeyError', 'a\\nb', '', None, False, False)])"
-                " and channel.take_first(60.0)"
-            ),
-            "KeyError: a b",
-        ),
+        ("lambda boot, channel: channel.take_first(channel.send_now([FAILED]) * 60)", "KeyError: a b"),
     ],
 )
 def test_a_bot_that_does_not_run_makes_the_zygote_useless(run, said):
     done = _python(
         "from bot_worker import warm_up\n"
         "from brama.messages import BootFailed, Failed\n"
+        "FAILED = Failed(1, 'KeyError', 'a\\nb', '', None, False, False)\n"
         f"warm_up.warm_up({run}, 1)"
     )
     assert f"ZygoteError: a bot does not run in the zygote: ZygoteError: {said}" in done.stderr

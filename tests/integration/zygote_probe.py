@@ -16,7 +16,7 @@ from brama.messages import Boot, Deliver, Drain, Notice
 
 def run(boot: Boot, channel: Channel) -> int:
     """Answer until drained."""
-    names: dict[str, Any] = {"boot": boot, "channel": channel}
+    names: dict[str, Any] = {"__name__": "probe", "boot": boot, "channel": channel}
     while True:
         message = channel.take_first(60.0)
         match message:
