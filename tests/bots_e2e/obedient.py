@@ -81,6 +81,17 @@ def sleep_on() -> None:
         time.sleep(1)
 
 
+async def block_until(message: Message, path: str) -> None:
+    """Let nothing else run in this process until PATH exists."""
+    await message.reply_text("blocking")
+    sleep_until(path)
+
+
+def sleep_until(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(PAUSE_S)
+
+
 async def leak_fast(_message: Message, megabytes: str) -> None:
     leaked.append(bytearray(b"\1") * (int(megabytes) * 1024**2))
 
@@ -196,6 +207,7 @@ DEEDS = {
     "answer-then-fail": answer_then_fail,
     "answer-then-hold": answer_then_hold,
     "betray": betray_the_token,
+    "block-until": block_until,
     "button": show_button,
     "children": raise_children,
     "by-proxy-until": reply_by_proxy_until,
