@@ -141,6 +141,9 @@ class LogFile:
             except FileNotFoundError:
                 self.reopen()
                 return
+            except PermissionError:  # the folder is closed to this worker's uid
+                self._copy_to_spare()
+                return
             if not os.path.samestat(current, named):
                 self.reopen()  # another process of this bot, or the operator, has rotated
             elif os.getpid() == self._owner_pid:

@@ -1,6 +1,6 @@
 """The process that workers are forked from: warm, frozen, with one thread and without a secret.
 
-Started by the master as ``python -m bot_worker.zygote FD``, where FD is its end of a SOCK_SEQPACKET socket
+Started by the master as ``python -P -m bot_worker FD``, where FD is its end of a SOCK_SEQPACKET socket
 pair. It answers Warm or Refused once, then Forked or ForkFailed to each Fork, and ends when the master closes
 the other end. Its configuration is JSON in the variable BRAMA_ZYGOTE:
 ``{"preload": ["numpy", …], "project_root": "/srv/bots"}``.

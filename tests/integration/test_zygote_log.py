@@ -3,6 +3,8 @@
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -156,14 +158,17 @@ def test_a_process_that_the_bot_forked_follows_and_does_not_rotate(master):
 
 
 @as_root
-def test_a_worker_that_may_not_rename_copies(master):
-    worker = master.start(log_max_bytes=100, uid=23001, gid=23001)
-    worker.ask("for number in range(30): print(f'line {number:03}')\n1")
-    logs = _logs(master)
-    assert list(logs) == ["worker_shop.log", "worker_shop.log.1"]
-    lines = (logs["worker_shop.log.1"] + logs["worker_shop.log"]).splitlines()
-    assert lines == [f"line {number:03}" for number in range(30 - len(lines), 30)]
-    assert len(lines) >= 12
+@pytest.mark.parametrize("folder_mode", [0o700, 0o755])
+def test_a_worker_that_may_not_rename_copies(master, folder_mode):
+    with TemporaryDirectory(prefix="brama-test-") as folder:
+        Path(folder).chmod(folder_mode)
+        log = Path(folder) / "worker.log"
+        worker = master.start(log_path=str(log), log_max_bytes=100, uid=23001, gid=23001, cwd="/")
+        worker.ask("for number in range(30): print(f'line {number:03}')\n1")
+        assert log.stat().st_size < 100 <= Path(f"{log}.1").stat().st_size <= 110
+        lines = (Path(f"{log}.1").read_text() + log.read_text()).splitlines()
+        assert lines == [f"line {number:03}" for number in range(30 - len(lines), 30)]
+        assert len(lines) >= 12
 
 
 # --- a full disk --------------------------------------------------------------------------------------

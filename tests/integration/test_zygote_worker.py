@@ -6,6 +6,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,15 +21,13 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become ano
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Master]:
-    """A master with a warm zygote for all tests here."""
-    folder = tmp_path_factory.mktemp("worker")
-    folder.chmod(0o755)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o711)
-    master = Master(folder)
-    yield master
-    master.close()
+def stage() -> Iterator[Master]:
+    """A master with a warm zygote for all tests here, in a folder that every user may enter."""
+    with TemporaryDirectory(prefix="brama-test-") as folder:
+        Path(folder).chmod(0o755)
+        master = Master(Path(folder))
+        yield master
+        master.close()
 
 
 @pytest.fixture
