@@ -32,36 +32,43 @@ class WorkerProcess:
         self.pid = pid
         self._loop = loop
         self._on_exit = on_exit
-        self._pidfd = os.pidfd_open(pid)
-        loop.add_reader(self._pidfd, self._ended)
+        pidfd = os.pidfd_open(pid)
+        #: None once pid and group may be another's.
+        self._pidfd: int | None = pidfd
+        loop.add_reader(pidfd, self._ended, pidfd)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process, if it is there."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
+        """Send a signal to the process, if it is there; after ``reap`` it is not."""
+        if self._pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def kill_group(self) -> None:
-        """SIGKILL the process and its group, before or after its end, but not after ``reap``."""
+        """SIGKILL the process and its group, before or after its end; after ``reap`` there are none."""
+        if self._pidfd is None:
+            return
         self.signal(signal.SIGKILL)
         # Before its setsid() there is no group of this number; nobody else's can have it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def reap(self) -> Exit:
-        """Take the exit status of the process that ended, and let go of its pid."""
+        """Take the exit status of the process that ended, and let go of its pid. To be called once."""
+        assert self._pidfd is not None
+        pidfd, self._pidfd = self._pidfd, None
         try:
-            result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
         except ChildProcessError:  # somebody else waited for it
             result = None
-        os.close(self._pidfd)
+        os.close(pidfd)
         if result is None:
             return Exit()
         if result.si_code == os.CLD_EXITED:
             return Exit(code=result.si_status)
         return Exit(signal=_name(result.si_status))
 
-    def _ended(self) -> None:
-        self._loop.remove_reader(self._pidfd)
+    def _ended(self, pidfd: int) -> None:
+        self._loop.remove_reader(pidfd)
         self._on_exit()
 
 
