@@ -1,7 +1,7 @@
 """No update is lost, none comes twice without need, and each chat keeps its order: with real signals.
 
-Every bot is in the middle of a backlog, at an update that a test chose, when something is killed. An update
-that "holds" is begun and not acknowledged until its file appears, so nothing here depends on speed.
+A bot is in the middle of a backlog, at an update that a test chose, when something is killed. An update that
+"holds" is begun and not acknowledged until its file appears, so nothing here depends on speed.
 """
 
 import os
@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from tests.fixtures.fleet import Bot, Fleet, shared_fleet
+from tests.fixtures.fleet import SCRIPTS, Bot, Fleet, lives, shared_fleet
 from tests.waiting import wait_until
 
 CHATS = (7, 8, 9)
@@ -134,6 +134,65 @@ def test_workers_killed_again_and_again_end_in_the_same_order(running, tmp_path)
     running.wait_handled("unlucky")
     expected = [text for gate in gates for text in (f"before {gate.name}", f"held until {gate.name}")]
     assert bot.answers() == [*expected, "the end"]
+
+
+def test_state_is_never_behind_what_was_acknowledged(fleet, tmp_path):
+    """A bot's own count goes on where it was, over SIGKILLs of the bot and of the master."""
+    bot = fleet.add("counting", SCRIPTS / "counting.py")
+    fleet.start_and_wait()
+    bot.send(*["one"] * 10, f"hold {tmp_path / 'gate'}")
+    bot.wait_answers(11)
+    wait_until(lambda: fleet.worker("counting").inbox == 1, what="ten acknowledgements")
+    pid = fleet.pid("counting")
+    os.kill(pid, signal.SIGKILL)
+    bot.wait_answers(12)
+    (tmp_path / "gate").touch()
+    fleet.wait_handled("counting")
+    answers = [int(text) for text in bot.answers()]
+    assert answers[:11] == list(range(1, 12))
+    assert answers[11] in (11, 12), "the update that was at work comes again, with its own state or without"
+    fleet.kill_master()
+    fleet.start_and_wait()
+    assert bot.ask("one") == str(answers[-1] + 1)
+
+
+def test_a_backlog_larger_than_memory_comes_in_order_while_more_arrives(fleet, tmp_path):
+    """Beyond its bound the backlog waits at Telegram; beyond memory, in the inbox."""
+    fleet.sections["delivery"] = {"max_backlog": 600, "durability": "normal"}
+    bot, gate = fleet.add("shop"), tmp_path / "gate"
+    fleet.start_and_wait()
+    texts = [f"text {number}" for number in range(1200)]
+    bot.send(f"hold {gate}", *texts[:900])
+    wait_until(lambda: fleet.worker("shop").ingress == "full", what="the bound")
+    assert 600 <= fleet.worker("shop").inbox <= 700
+    assert not bot.is_confirmed()
+    gate.touch()
+    bot.wait_answers(200)
+    pid = fleet.pid("shop")
+    bot.send(*texts[900:])
+    os.kill(pid, signal.SIGKILL)
+    fleet.wait_handled("shop", timeout_s=90)
+    first_answers = list(dict.fromkeys(bot.answers()))
+    assert first_answers == ["held until gate", *texts]
+    assert len(bot.answers()) <= len(first_answers) + 1, "one update was at work at the kill"
+    assert fleet.worker("shop").ingress == "ok"
+
+
+def test_a_second_signal_ends_everything_now_and_keeps_what_was_begun(fleet, tmp_path):
+    bot, gate = fleet.add("shop"), tmp_path / "gate"
+    fleet.start_and_wait()
+    bot.send(f"hold {gate}", "behind")
+    wait_until(lambda: fleet.worker("shop").in_flight == 2, what="an update that takes for ever")
+    everything = fleet.children()
+    assert fleet.process is not None
+    fleet.process.terminate()
+    wait_until(lambda: fleet.status().master.state == "stopping", what="the stop to begin")
+    fleet.process.terminate()
+    assert fleet.wait_ended() == 0
+    assert [pid for pid in everything if lives(pid)] == []
+    gate.touch()
+    fleet.start_and_wait()
+    assert bot.wait_answers(2) == ["held until gate", "behind"]
 
 
 def test_a_killed_master_loses_nothing_and_takes_nothing_twice(fleet, tmp_path):
