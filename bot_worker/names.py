@@ -28,9 +28,9 @@ def lay_out_names() -> None:
     _names.extend(map(sys.intern, _LIST.read_text().split()))
 
 
-def names_in(codes: Iterable[CodeType]) -> set[str]:
-    """Return the names that ``codes`` use: of attributes, globals, variables, keywords."""
-    return {name for code in codes for name in _strings(code) if name.isidentifier()}
+def names_in(codes: Iterable[CodeType]) -> list[str]:
+    """Return the names that ``codes`` use, of attributes, globals, variables, keywords, in order of use."""
+    return list(dict.fromkeys(name for code in codes for name in _strings(code) if name.isidentifier()))
 
 
 def _strings(code: CodeType) -> Iterator[str]:
@@ -56,7 +56,7 @@ def find_names() -> list[str]:
             warm_up(run, SCOUTING_ROUNDS)
     finally:
         patches.bind(None)
-    return sorted(names_in(called.values()))
+    return names_in(called.values())
 
 
 if __name__ == "__main__":
