@@ -24,7 +24,7 @@ from brama.messages import (
     decode_from_worker,
     encode_messages,
 )
-from tests.waiting import await_until
+from tests.waiting import await_until, loop_turn
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
@@ -155,10 +155,10 @@ def test_messages_of_one_turn_travel_in_one_frame(pipe, new_loop):
         for seq in range(3):
             pipe.channel.send(Begun([seq]))
         assert pipe.heard() == []
-        await asyncio.sleep(0)
+        await loop_turn()
         assert pipe.heard() == [[Begun([0]), Begun([1]), Begun([2])]]
         pipe.channel.send(Begun([3]))
-        await asyncio.sleep(0)
+        await loop_turn()
         assert pipe.heard() == [[Begun([3])]]
         pipe.channel.detach()
 
@@ -172,7 +172,7 @@ def test_what_is_pushed_is_in_the_pipe_when_the_call_returns(pipe, new_loop):
         pipe.channel.send(Begun([2]))
         pipe.channel.push()
         assert pipe.heard() == [[Processed([1]), Begun([2])]]
-        await asyncio.sleep(0)
+        await loop_turn()
         assert pipe.heard() == []
         pipe.channel.detach()
 
@@ -184,7 +184,7 @@ def test_a_full_pipe_blocks_nothing_and_keeps_the_order(pipe, new_loop):
         pipe.channel.attach(_loop(), lambda _: None)
         for seq in range(200):
             pipe.channel.send(Notice(str(seq), "x" * 50_000))
-            await asyncio.sleep(0)
+            await loop_turn()
         got: list[FromWorker] = []
 
         def all_here() -> bool:
@@ -242,7 +242,7 @@ def test_loops_may_follow_each_other_without_a_word(pipe, new_loop):
         pipe.channel.attach(_loop(), got.extend)
         await await_until(lambda: len(got) == 2)
         pipe.channel.send(Processed([2]))
-        await asyncio.sleep(0)
+        await loop_turn()
         pipe.channel.detach()
 
     _run(new_loop, first)

@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable, Iterator
 
 from bot_worker import compaction
+from tests.waiting import loop_turn
 
 _marker = object()
 
@@ -54,7 +55,7 @@ async def _await() -> list[object]:
 
 async def _agen():
     for number in (1.5, "a text with spaces", (1, (2, b"x")), frozenset({1}), ..., None, True, -0.0):
-        await asyncio.sleep(0)
+        await loop_turn()
         yield number
 
 

@@ -189,8 +189,8 @@ def test_nothing_is_lost_doubled_or_first_taken_out_of_lane_order(steps: list[tu
                 del flying[some[0]]
             case "return":
                 bot.returned(some)
-                for seq in some:
-                    del flying[seq]
+                for returned in some:
+                    del flying[returned]
             case "die" | "stop":
                 death = bot.worker_gone(commanded=step == "stop")
                 flying.clear()
