@@ -179,6 +179,18 @@ def test_what_is_no_update_is_kept_and_the_next_is_answered(running, what):
     assert letters[-1].letter.size_bytes == len(raw)
 
 
+def test_what_is_no_update_cannot_be_replayed(running):
+    bot = running.bots["malformed"]
+    bot.sandbox.control.inject_raw(bot.telegram_id, b"{}")
+    bot.send("confirms it")
+    letter = running.letters("malformed", count=1)[-1].letter
+    done = running.run("dead-letters", "replay", str(letter.id))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert str(letter.id) in done.stderr
+    assert letter.id in [each.letter.id for each in running.letters("malformed")]
+
+
 ODD = {
     "ten megabytes": (message("x" * 10 * 1024**2), "{}", "x" * 100),
     "lone surrogates": (message("handled", name="\ud800"), "{}", "handled"),
