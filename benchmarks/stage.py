@@ -16,7 +16,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "sandbox", "--port", "0", "--quiet"], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
