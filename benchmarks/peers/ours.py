@@ -21,7 +21,7 @@ class Ours:
     """A configuration with one entry a bot, started in the foreground."""
 
     name = "brama-supervisor"
-    settings = "defaults: waits of 0, 1, 5, 15, 45 s, budget 5 an hour; durability full"
+    settings = "waits of 0, 1, 5, 15, 45 s, budget raised to 1000 deaths; durability full"
 
     def __init__(self, extra: dict[str, object] | None = None) -> None:
         self._extra = extra or {}
