@@ -17,6 +17,7 @@ from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.policy.model import State
 from supervisor.fleet.view import WorkerView
 from supervisor.updates.inbox.ledger import Ledger
+from supervisor.updates.ingress import IngressStatus
 from supervisor.updates.model import DeadLetter, Source, Tally
 from supervisor.updates.poller import Pollers
 from supervisor.updates.router import Router
@@ -71,8 +72,7 @@ class RunningMaster:
         ingress = self._pollers.states()
         tallies = {bot: self._ledger.tally(source) for bot, source in self._sources.items()}
         workers = tuple(
-            self._worker(view, ingress[view.bot_id].state if view.bot_id in ingress else "off", tallies, now)
-            for view in self._fleet.views()
+            self._worker(view, ingress[view.bot_id], tallies, now) for view in self._fleet.views()
         )
         if self.state is MasterState.STARTING and not any(worker.state == "STARTING" for worker in workers):
             self.state = MasterState.RUNNING
@@ -95,16 +95,16 @@ class RunningMaster:
         )
 
     def _worker(
-        self, view: WorkerView, ingress: str, tallies: Mapping[BotId, Tally], now: float
+        self, view: WorkerView, ingress: IngressStatus, tallies: Mapping[BotId, Tally], now: float
     ) -> WorkerStatus:
         in_flight = self._router.in_flight(view.bot_id)
         return WorkerStatus(
             bot_id=view.bot_id,
             state=view.state,
             wanted=view.wanted,
-            reason=view.reason,
+            reason=view.reason or ingress.detail or None,
             mode=self._modes[view.bot_id],
-            ingress=ingress,
+            ingress=ingress.state,
             pid=view.pid,
             generation=view.generation,
             messages=view.messages,
