@@ -44,8 +44,9 @@ class Totals(msgspec.Struct, frozen=True):
 class WorkerStatus(msgspec.Struct, frozen=True):
     """One bot.
 
-    ``state`` and ``wanted`` are fleet states (RUNNING, STOPPED, ...). ``reason`` is a sentence or None: why it
-    is in this state, else what is wrong with its intake. ``ingress`` is ok, conflict, unauthorized, outage, paced, full or off. ``pid`` is None while no process
+    ``state`` and ``wanted`` are fleet states (RUNNING, STOPPED, ...). ``reason`` is a sentence or None: why
+    it is in this state, else what is wrong with its intake. ``ingress`` is ok, conflict, unauthorized,
+    outage, paced, full or off. ``pid`` is None while no process
     runs. ``generation`` counts processes started for this bot by this master. ``messages`` counts updates
     acknowledged as processed, ``errors`` failed ones, ``restarts`` processes after the first. ``uptime`` is
     in milliseconds. ``heartbeat_age_ms`` is None before the first heartbeat. ``inbox`` counts updates that
