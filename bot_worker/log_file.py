@@ -77,7 +77,12 @@ class LogFile:
         os.fchown(self._spare, uid, gid)
 
     def _open(self, uid: int | None, gid: int | None) -> None:
-        fd = os.open(self.path, _FLAGS, MODE)
+        try:
+            fd = os.open(self.path, _FLAGS, MODE)
+        except FileNotFoundError:  # somebody renamed the whole folder
+            with suppress(FileExistsError):  # a link to nowhere: the open says it better
+                os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            fd = os.open(self.path, _FLAGS, MODE)
         try:
             if uid is not None and gid is not None:
                 os.fchown(fd, uid, gid)

@@ -18,6 +18,9 @@ MAX_QUEUED_LINES = 20_000
 #: Rotated files kept beside the current one: master.log.1 is the youngest.
 KEPT_FILES = 3
 
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_MODE = 0o640
+
 
 class LogSink:
     """One log file, with an optional copy for the terminal, fed without blocking.
@@ -39,7 +42,6 @@ class LogSink:
         self._torn = False
         self._reopen_wanted = threading.Event()
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         self._thread = threading.Thread(target=self._run, name="brama-log", daemon=True)
         self._thread.start()
@@ -105,7 +107,12 @@ class LogSink:
 
     def _open(self) -> None:
         assert self._path is not None
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fd = os.open(self._path, _FLAGS, _MODE)
+        except FileNotFoundError:  # somebody renamed the whole folder
+            with contextlib.suppress(FileExistsError):  # a link to nowhere: the open says it better
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self._path, _FLAGS, _MODE)
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = fd

@@ -61,6 +61,16 @@ def test_rotation_and_reopening_lose_no_line(tmp_path: Path) -> None:
     assert lines(path) == [{"n": 6}]
 
 
+def test_a_folder_that_was_renamed_away_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "logs" / "master.log"
+    sink = LogSink(path, rotate_size_bytes=0, console=False)
+    path.parent.parent.rename(tmp_path / "old")
+    sink.reopen()
+    sink.write(b'{"n": 1}', "")
+    sink.close()
+    assert lines(path) == [{"n": 1}]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_drops_lines_and_says_how_many(tmp_path: Path) -> None:
     path = tmp_path / "master.log"

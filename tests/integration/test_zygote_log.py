@@ -171,6 +171,16 @@ def test_a_worker_that_may_not_rename_copies(master, folder_mode):
         assert len(lines) >= 12
 
 
+@pytest.mark.parametrize("uid", [None, pytest.param(23001, marks=as_root)])
+def test_a_folder_that_was_renamed_away_is_made_again(master, uid):
+    with TemporaryDirectory(prefix="brama-test-") as folder:
+        Path(folder).chmod(0o755)
+        log = Path(folder) / "gone" / "logs" / "worker.log"
+        worker = master.start(log_path=str(log), uid=uid, gid=uid, cwd="/")
+        worker.ask("print('found') or 1")
+        assert log.read_text() == "found\n"
+
+
 # --- a full disk --------------------------------------------------------------------------------------
 
 

@@ -254,9 +254,10 @@ def test_a_uid_without_root_is_refused_with_the_way_out(monkeypatch):
 
 
 def test_a_log_that_cannot_be_written_is_said(master):
-    missing = master.folder / "missing" / "x.log"
-    assert master.refusal(log_path=str(missing)) == (
-        f"logs_dir: {missing} cannot be written: No such file or directory; make it writable or set logs_dir",
+    (master.folder / "a_file").write_text("")
+    path = master.folder / "a_file" / "x.log"
+    assert master.refusal(log_path=str(path)) == (
+        f"logs_dir: {path} cannot be written: Not a directory; make it writable or set logs_dir",
         78,
     )
 
