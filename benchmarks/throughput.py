@@ -48,7 +48,7 @@ def compare() -> None:
     """Measure bare python-telegram-bot with one bot, then ours with 1, 50 and 200, and print the table."""
     rows = []
     runs: list[tuple[str, Peer, int]] = [("bare run_polling, 1 bot", BashLoop(), 1)]
-    runs += [(f"brama-supervisor, {bots} bots", Ours(), bots) for bots in FLEETS]
+    runs += [(f"brama-supervisor, {bots} {'bot' if bots == 1 else 'bots'}", Ours(), bots) for bots in FLEETS]
     for title, peer, bots in runs:
         say(f"measuring throughput of {title} ...")
         rate, latencies = _measure(peer, bots)
