@@ -13,10 +13,14 @@ import sys
 import threading
 from pathlib import Path
 
+from brama.clock import Clock, monotonic_s
+
 #: About 4 MB of typical lines; beyond that the disk has been stuck for long and lines are dropped.
 MAX_QUEUED_LINES = 20_000
 #: Rotated files kept beside the current one: master.log.1 is the youngest.
 KEPT_FILES = 3
+#: Between two looks whether the path still names the file that is open.
+LOOK_S = 1.0
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _MODE = 0o640
@@ -25,13 +29,19 @@ _MODE = 0o640
 class LogSink:
     """One log file, with an optional copy for the terminal, fed without blocking.
 
+    When the file was renamed or removed, by hand or by logrotate, the path is opened anew: a line that comes
+    within LOOK_S of an earlier one may still reach the old file.
+
     Args:
         path: the file; made with mode 0640 if missing. None: terminal only.
         rotate_size_bytes: the file is renamed and started anew when it would grow over this.
         console: also write each line's readable form to standard output.
+        clock: monotonic seconds; read by the sink's thread.
     """
 
-    def __init__(self, path: Path | None, *, rotate_size_bytes: int, console: bool) -> None:
+    def __init__(
+        self, path: Path | None, *, rotate_size_bytes: int, console: bool, clock: Clock = monotonic_s
+    ) -> None:
         self._path = path
         self._rotate_size_bytes = rotate_size_bytes
         self._console = console
@@ -41,6 +51,8 @@ class LogSink:
         self._size_bytes = 0
         self._torn = False
         self._reopen_wanted = threading.Event()
+        self._clock = clock
+        self._next_look = clock()
         if path is not None:
             self._open()
         self._thread = threading.Thread(target=self._run, name="brama-log", daemon=True)
@@ -63,7 +75,7 @@ class LogSink:
         self._console = False
 
     def reopen(self) -> None:
-        """Open the path anew before the next line: an outside logrotate has renamed the file."""
+        """Open the path anew before the next line, without waiting for the next look at it."""
         self._reopen_wanted.set()
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -86,6 +98,8 @@ class LogSink:
             if self._reopen_wanted.is_set():
                 self._reopen_wanted.clear()
                 self._open()
+            elif self._clock() >= self._next_look:
+                self._follow_path()
             if self._size_bytes + len(line) > self._rotate_size_bytes > 0:
                 self._rotate()
             if self._dropped:
@@ -95,6 +109,18 @@ class LogSink:
             self._write(line)
         except OSError:
             self._dropped += 1
+
+    def _follow_path(self) -> None:
+        """Open the path anew if it names another file or none; keep the old file if that fails."""
+        assert self._path is not None
+        self._next_look = self._clock() + LOOK_S
+        with contextlib.suppress(OSError):
+            try:
+                is_same = os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+            except FileNotFoundError:
+                is_same = False
+            if not is_same:
+                self._open()
 
     def _write(self, line: bytes) -> None:
         if self._torn:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from brama.log import configure_logging, get_logger
-from brama.log_sink import LogSink
+from brama.log_sink import LOOK_S, LogSink
 from tests.waiting import wait_until
 
 KEY = "AA" + "k" * 33
@@ -69,6 +69,34 @@ def test_a_folder_that_was_renamed_away_is_made_again(tmp_path: Path) -> None:
     sink.write(b'{"n": 1}', "")
     sink.close()
     assert lines(path) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("moved", ["master.log", "../logs"], ids=["the file", "its folder"])
+def test_a_log_that_was_renamed_away_is_noticed(tmp_path: Path, moved: str) -> None:
+    path = tmp_path / "logs" / "master.log"
+    now = [100.0]
+    sink = LogSink(path, rotate_size_bytes=0, console=False, clock=lambda: now[0])
+    sink.write(b'{"n": 1}', "")
+    wait_until(lambda: path.read_bytes().count(b"\n") == 1, what="the first line")
+    away = tmp_path / "away"
+    (path.parent / moved).rename(away)
+    old = away / "master.log" if away.is_dir() else away
+    sink.write(b'{"n": 2}', "")
+    wait_until(lambda: old.read_bytes().count(b"\n") == 2, what="the second line, before the next look")
+    now[0] += LOOK_S
+    sink.write(b'{"n": 3}', "")
+    sink.close()
+    assert (lines(old), lines(path)) == ([{"n": 1}, {"n": 2}], [{"n": 3}])
+
+
+def test_the_old_file_is_kept_when_no_new_one_can_be_made(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "master.log"
+    sink = LogSink(path, rotate_size_bytes=0, console=False)
+    path.parent.rename(tmp_path / "away")
+    (tmp_path / "logs").write_text("a file where the folder was")
+    sink.write(b'{"n": 1}', "")
+    sink.close()
+    assert lines(tmp_path / "away" / "master.log") == [{"n": 1}]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
