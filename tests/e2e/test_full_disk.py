@@ -100,6 +100,7 @@ def test_a_full_disk_stops_the_intake_and_loses_nothing(crowded, disk, tmp_path)
     assert "full" in said["reason"]
     assert str(disk) in said["reason"]
     wait_until(lambda: fleet.worker("support").ingress == "outage", what="the intake to say so")
+    assert "full" in (fleet.worker("support").reason or ""), "status says why, too"
     assert not support.is_confirmed()
 
     # What was in flight is finished, though no acknowledgement can be written down.
