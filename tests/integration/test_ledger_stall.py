@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from brama.clock import monotonic_s
 from supervisor.updates.inbox import schema
 from supervisor.updates.inbox.housekeeping import LedgerLimits
 from supervisor.updates.inbox.ledger import Ledger
+from supervisor.updates.inbox.presence import LOOK_EVERY_S, replaced
 from supervisor.updates.inbox.stall import FIRST_WAIT_S, LONGEST_WAIT_S, wait_s
 from supervisor.updates.model import CommitFailedError, Reason, Row, Verdict
 from tests.integration.inbox_tools import (
@@ -255,6 +257,50 @@ async def test_a_reader_in_another_process_keeps_the_log_and_holds_nothing_up(tm
             assert log.stat().st_size > 0
         await await_until(lambda: log.stat().st_size == 0, what="the log is emptied")
         assert ledger.backlog(SHOP_SOURCE).rows == 20
+
+
+@pytest.mark.parametrize("name", ["brama.db", "brama.db-wal"])
+async def test_a_file_moved_away_stops_intake_until_the_same_file_is_back(tmp_path: Path, name: str):
+    path = tmp_path / "brama.db"
+    file, away = tmp_path / name, tmp_path / "away"
+    now_s = 0.0
+    async with opened(path, monotonic=lambda: now_s + monotonic_s()) as ledger:
+        rows = await queue(ledger, 3)
+        file.rename(away)
+        now_s += LOOK_EVERY_S
+        with pytest.raises(CommitFailedError, match=f"{name}: was removed or replaced while in use"):
+            await ledger.accept(SHOP, SHOP_SOURCE, BATCH)
+        await await_until(lambda: ledger.stalled is not None)
+        assert ledger.stalled == replaced(file)
+        ledger.processed([rows[0].seq])
+        # Another file in its place, even with the same bytes, is not where the commits go.
+        file.write_bytes(away.read_bytes())
+        now_s += LONGEST_WAIT_S
+        with pytest.raises(CommitFailedError, match="was removed or replaced"):
+            await ledger.accept(SHOP, SHOP_SOURCE, BATCH)
+        assert ledger.tally(SHOP_SOURCE).processed == 0
+        assert await ledger.page(SHOP_SOURCE, START, 10, 10**6) == rows[1:]
+        away.replace(file)
+        await ledger.settle()
+        await await_until(lambda: ledger.stalled is None)
+        accepted = await ledger.accept(SHOP, SHOP_SOURCE, BATCH)
+        assert {each.verdict for each in accepted} == {Verdict.QUEUED}
+    async with opened(path) as ledger:
+        assert ledger.tally(SHOP_SOURCE).processed == 1
+        assert ledger.tally(SHOP_SOURCE).waiting == 102
+        assert_balanced(ledger.tally(SHOP_SOURCE))
+
+
+async def test_a_file_removed_while_nothing_comes_in_is_noticed(tmp_path: Path):
+    path = tmp_path / "brama.db"
+    told: list[str | None] = []
+    async with opened(path) as ledger:
+        ledger.on_stall(told.append)
+        await queue(ledger, 1)
+        for file in tmp_path.iterdir():
+            file.unlink()
+        await await_until(lambda: told == [replaced(path)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_waits_grow_to_a_limit():

@@ -15,6 +15,7 @@ from brama.clock import Clock
 from supervisor.updates.inbox.books import Books, Change
 from supervisor.updates.inbox.housekeeping import roll_back
 from supervisor.updates.inbox.operations import Operation, weight
+from supervisor.updates.inbox.presence import Presence
 from supervisor.updates.inbox.schema import reason_of
 from supervisor.updates.inbox.stall import is_disk_full, trouble_of
 from supervisor.updates.inbox.transaction import Result, apply_group
@@ -69,6 +70,7 @@ class Committer:
         connection: the one that writes.
         path: its file, for messages.
         books: what the file holds.
+        presence: asked before each commit whether the file is still there.
         letters_per_source: dead letters kept for one source.
         utc: clock of what is written down.
     """
@@ -78,6 +80,7 @@ class Committer:
         connection: sqlite3.Connection,
         path: Path,
         books: Books,
+        presence: Presence,
         *,
         letters_per_source: int,
         utc: Clock,
@@ -85,6 +88,7 @@ class Committer:
         self._connection = connection
         self._path = path
         self._books = books
+        self._presence = presence
         self._letters_per_source = letters_per_source
         self._utc = utc
 
@@ -110,11 +114,21 @@ class Committer:
 
     def probe(self) -> Exception | None:
         """Commit one page, changing nothing; return what is wrong, if something is."""
+        if (trouble := self.look()) is not None:
+            return trouble
         try:
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             self._connection.execute(f"PRAGMA user_version = {version}")
         except sqlite3.Error as error:
             roll_back(self._connection)
+            return error
+        return None
+
+    def look(self) -> Exception | None:
+        """Return what is wrong if the file is not there any more."""
+        try:
+            self._presence.check()
+        except OSError as error:
             return error
         return None
 
@@ -151,6 +165,7 @@ class Committer:
         """Commit ``jobs`` in one transaction; return why not, if not."""
         draft = self._books.draft()
         try:
+            self._presence.check()
             self._connection.execute("BEGIN IMMEDIATE")
             results = apply_group(
                 self._connection,

@@ -31,6 +31,7 @@ from supervisor.updates.inbox.operations import (
     Remember,
     Replay,
 )
+from supervisor.updates.inbox.presence import Presence
 from supervisor.updates.inbox.reader import Reader, recall_all
 from supervisor.updates.inbox.schema import Durability, open_for_writing, reason_of
 from supervisor.updates.inbox.stall import Stall
@@ -74,7 +75,7 @@ def open_ledger(
     connection = open_for_writing(path, durability)
     try:
         return Ledger(path, connection, limits or LedgerLimits(), monotonic=monotonic, utc=utc)
-    except (sqlite3.Error, StateError) as error:
+    except (sqlite3.Error, OSError, StateError) as error:
         connection.close()
         if isinstance(error, StateError):
             raise
@@ -101,11 +102,13 @@ class Ledger:
         self._standings = Standings(books.opening)
         self._memory = recall_all(connection)
         self._reader = Reader(path)
+        presence = Presence(path, monotonic)
         self._link = WriterLink(self._standings, self._concluded)
         self._writer = Writer(
-            Committer(connection, path, books, letters_per_source=limits.letters_per_bot, utc=utc),
+            Committer(connection, path, books, presence, letters_per_source=limits.letters_per_bot, utc=utc),
             Housekeeping(connection, books, limits, monotonic()),
             Stall(path),
+            presence,
             monotonic=monotonic,
             utc=utc,
             report=self._link.post,

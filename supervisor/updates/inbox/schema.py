@@ -15,6 +15,7 @@ from typing import Literal
 
 from brama.errors import StateError
 from supervisor.updates.inbox.files import damaged, prepare_files
+from supervisor.updates.inbox.presence import FileReplacedError
 
 Durability = Literal["full", "normal"]
 
@@ -149,6 +150,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     try:
         connection = _connect(path)
         connection.execute("PRAGMA query_only = ON")
+        # The first read opens the log by its path: now, while it surely is the writer's.
+        connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:
         raise _state_error(path, error) from None
     return connection
@@ -181,6 +184,8 @@ def migrate(
 
 def reason_of(path: Path, error: Exception) -> str:
     """Return one line of why the state file could not be read or written."""
+    if isinstance(error, FileReplacedError):
+        return str(error)
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     if name == "SQLITE_FULL":
         return f"{path}: the disk is full; make room on it"

@@ -15,6 +15,7 @@ from brama.clock import Clock
 from supervisor.updates.inbox.committing import Committer, Job, Report
 from supervisor.updates.inbox.housekeeping import Housekeeping
 from supervisor.updates.inbox.operations import KEPT, weight
+from supervisor.updates.inbox.presence import Presence
 from supervisor.updates.inbox.stall import Stall
 
 #: Bounds of one group; what comes on top waits for the next commit.
@@ -29,6 +30,7 @@ class Writer:
         committer: writes groups.
         housekeeping: used while there is nothing to write.
         stall: whether commits fail.
+        presence: says when to look for the file while there is nothing to write.
         monotonic: clock of intervals.
         utc: clock of what is forgotten by age.
         report: takes each turn's report; called in the thread.
@@ -40,6 +42,7 @@ class Writer:
         committer: Committer,
         housekeeping: Housekeeping,
         stall: Stall,
+        presence: Presence,
         *,
         monotonic: Clock,
         utc: Clock,
@@ -49,6 +52,7 @@ class Writer:
         self._committer = committer
         self._housekeeping = housekeeping
         self._stall = stall
+        self._presence = presence
         self._monotonic = monotonic
         self._utc = utc
         self._report = report
@@ -94,7 +98,9 @@ class Writer:
 
     def _collect(self) -> tuple[list[Job], bool]:
         """Wait for a job, or for what is due; return what there is, within bounds, and whether to stop."""
-        due_at = self._stall.retry_at if self._stall.reason else self._housekeeping.next_due_at()
+        due_at = min(self._housekeeping.next_due_at(), self._presence.next_look_at())
+        if self._stall.reason:
+            due_at = self._stall.retry_at
         jobs: list[Job] = []
         rows = size = 0
         try:
@@ -128,6 +134,8 @@ class Writer:
         elif stall.reason:
             trouble = self._committer.probe()
         else:
+            if (missing := self._committer.look()) is not None:
+                stall.failed(missing, self._monotonic(), 0)
             return
         now = self._monotonic()
         if trouble is not None:
