@@ -92,12 +92,19 @@ def _read_end(tail: "Tail", path: Path, name: str, *, may_be_missing: bool) -> l
     try:
         return tail.read_end()
     except FileNotFoundError:
-        if may_be_missing:
-            return []
-        whose = "no master has run" if name == MASTER else f"{name} has not run"
-        raise BramaError(f"{path}: there is no log yet; {whose}") from None
+        said = missing_log(path, name)
+        if not may_be_missing:
+            raise BramaError(said) from None
+        sys.stderr.write(f"{said}; waiting for it\n")
+        return []
     except OSError as error:
         raise BramaError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def missing_log(path: Path, name: str) -> str:
+    """Return that the log of ``name`` is not at ``path``, and what may have led to that."""
+    who = "no master has run" if name == MASTER else f"{name} has not run"
+    return f"{path} is not there: {who} with this logs_dir, or the file was moved"
 
 
 def _writer(name: str) -> Callable[[bytes], None]:

@@ -276,7 +276,12 @@ def test_logs_work_without_a_master(cli, project):
     assert cli("logs", "gone")[1] == "of a bot that left the configuration\n"
     code, _, err = cli("logs", "support")
     assert code == ExitCode.FAILED
-    assert "there is no log yet; support has not run" in err
+    missing = logs / "worker_support.log"
+    assert f"{missing} is not there: support has not run with this logs_dir, or the file was moved" in err
+    (logs / "master.log").unlink()
+    code, _, err = cli("logs")
+    assert code == ExitCode.FAILED
+    assert f"{logs}/master.log is not there: no master has run with this logs_dir, or the file was" in err
     for name in ("suport", "../state/brama.db"):
         code, out, err = cli("logs", name)
         assert (code, out) == (ExitCode.FAILED, "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.commands.logs import make_safe, readable_event
+from supervisor.commands.logs import _read_end, make_safe, readable_event
 from supervisor.commands.tail import Tail
 
 
@@ -93,6 +93,14 @@ def test_following_starts_over_when_the_file_is_truncated(tmp_path):
     append(path, "new\n")
     assert next(following) == b"new"
     following.close()
+
+
+def test_following_says_that_it_waits_for_a_file(tmp_path, capsys):
+    path = tmp_path / "master.log"
+    assert _read_end(Tail(path, 10), path, "master", may_be_missing=True) == []
+    assert capsys.readouterr().err == (
+        f"{path} is not there: no master has run with this logs_dir, or the file was moved; waiting for it\n"
+    )
 
 
 def test_following_waits_for_a_file_that_is_not_there(tmp_path):
