@@ -1,6 +1,6 @@
 """A master without bots behind it, for tests of the control API and of the commands that talk to it.
 
-``python -m tests.fakes_control STATE_DIR`` serves one as a process of its own until it is asked to stop.
+``python -m tests.fakes_control STATE_DIR [CONFIG]`` serves one as a process of its own until asked to stop.
 """
 
 import asyncio
@@ -45,10 +45,13 @@ def worker(bot_id: str, **changes: object) -> WorkerStatus:
     return msgspec.structs.replace(plain, **changes)
 
 
-def status(*workers: WorkerStatus, state: MasterState = MasterState.RUNNING) -> Status:
+CONFIG = "/srv/bots/config/brama.yaml"
+
+
+def status(*workers: WorkerStatus, state: MasterState = MasterState.RUNNING, config: str = CONFIG) -> Status:
     """Return a master's status with these bots."""
     return Status(
-        master=MasterStatus(os.getpid(), "0.1.0", 7_980_000, state, "/srv/bots/config/brama.yaml"),
+        master=MasterStatus(os.getpid(), "0.1.0", 7_980_000, state, config),
         totals=Totals(
             bots=len(workers),
             running=sum(each.state == "RUNNING" for each in workers),
@@ -83,7 +86,10 @@ def letter(letter_id: int, bot_id: str = "shop", **changes: object) -> DeadLette
 class FakeMaster:
     """Does at once what it is told, and keeps count."""
 
-    def __init__(self, *workers: WorkerStatus, letters: Sequence[DeadLetter] = ()) -> None:
+    def __init__(
+        self, *workers: WorkerStatus, letters: Sequence[DeadLetter] = (), config: str = CONFIG
+    ) -> None:
+        self.config = config
         self.workers = {each.bot_id: each for each in workers}
         self.letters = {each.letter_id: each for each in letters}
         self.state = MasterState.RUNNING
@@ -100,7 +106,7 @@ class FakeMaster:
     def status(self) -> Status:
         if self.crash is not None:
             raise self.crash
-        return status(*self.workers.values(), state=self.state)
+        return status(*self.workers.values(), state=self.state, config=self.config)
 
     def health(self) -> Health:
         return self.healthy
@@ -153,8 +159,8 @@ def serve(master: FakeMaster, state_dir: Path, token: str | None = None) -> Cont
     )
 
 
-async def _main(state_dir: Path) -> None:
-    master = FakeMaster(worker("shop"), worker("support"))
+async def _main(state_dir: Path, config: str = CONFIG) -> None:
+    master = FakeMaster(worker("shop"), worker("support"), config=config)
     server = serve(master, state_dir)
     await server.start()
     print("serving", flush=True)
@@ -164,4 +170,4 @@ async def _main(state_dir: Path) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the real one
-        runner.run(_main(Path(sys.argv[1])))
+        runner.run(_main(Path(sys.argv[1]), *sys.argv[2:]))

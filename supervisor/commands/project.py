@@ -7,6 +7,7 @@ Runs in: command line.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ import yaml
 from brama.config.dotenv import read_dotenv
 from brama.config.finding import find_config, project_root_of
 from brama.config.substitution import Variables
-from brama.errors import BramaError, ConfigError
+from brama.errors import BramaError, ConfigError, NoMasterError, UnreachableError
 from supervisor.control.client import ControlClient
 from supervisor.control.socket_path import socket_path
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: The folders of brama.yaml that matter here, with their defaults.
 _FOLDERS: Mapping[str, str] = {"state_dir": "state", "logs_dir": "logs"}
+_FOLDER_LINE = re.compile(rb"^(?:state_dir|logs_dir):[^\n]*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Project:
     state_dir: Path
     logs_dir: Path
     bots: tuple[str, ...]
+    #: Why the file is not YAML, with its path and line; folders and bots are those made out anyway.
+    problem: str | None = None
 
     @property
     def client(self) -> ControlClient:
@@ -49,7 +53,55 @@ def open_project(config: Path | None) -> Iterator[Project]:
     """
     project = locate(config, os.environ, Path.cwd())
     with naming_config(project.config_path):
-        yield project
+        if project.problem is None:
+            yield project
+        else:
+            with _despite(project, project.problem):
+                yield project
+
+
+@contextmanager
+def _despite(project: Project, problem: str) -> Iterator[None]:
+    """Let a command reach the master of a file that is not YAML; where none answers, the file is the error.
+
+    Raises:
+        ConfigError: the folder that could be made out has no master, or one of another file.
+    """
+    try:
+        if (found := _config_of_master(project)) not in {None, str(project.config_path)}:
+            raise ConfigError(
+                f"{problem}; mend the file: the master in {project.state_dir} is that of {found} "
+                "and was left alone"
+            )
+        yield
+    except NoMasterError:
+        raise ConfigError(f"{problem}; {_way_out(project.state_dir)}") from None
+    except ConfigError:
+        raise
+    except BramaError as error:
+        error.add_note(problem)
+        raise
+
+
+def _config_of_master(project: Project) -> str | None:
+    """Return the configuration of the master that answers, None if none does: ``logs`` needs none."""
+    try:
+        return project.client.status().master.config
+    except (NoMasterError, UnreachableError):
+        return None
+
+
+def _way_out(state_dir: Path) -> str:
+    """Return what to do where no master answers and the file does not say for sure where one would."""
+    lock = state_dir / "brama.lock"
+    try:
+        pid = int(lock.read_text(encoding="ascii"))
+        os.kill(pid, 0)
+    except PermissionError:
+        return f"mend the file; a master that still runs is ended by kill -TERM and the pid in {lock}"
+    except (OSError, ValueError, OverflowError):
+        return f"mend the file; no master was found in {state_dir}"
+    return f"mend the file, or end the master that {lock} names: kill -TERM {pid}"
 
 
 @contextmanager
@@ -67,10 +119,11 @@ def locate(config: Path | None, environ: Mapping[str, str], cwd: Path) -> Projec
     """Return the project of a configuration; reads its top level, ``.env`` and the environment alone.
 
     Raises:
-        ConfigError: there is no configuration, or its top level cannot be read.
+        ConfigError: there is no configuration, or it cannot be read. A file that is not YAML is no error
+            here: a fleet that runs by what it said before can still be commanded.
     """
     path = find_config(config, environ, cwd)
-    top, bots = _read_top_level(path)
+    top, bots, problem = _read_top_level(path)
     variables = {**_read_dotenv(path.parent / ".env"), **environ}
     root = project_root_of(path)
     folders = {}
@@ -81,11 +134,11 @@ def locate(config: Path | None, environ: Mapping[str, str], cwd: Path) -> Projec
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from None
         folders[key] = Path(os.path.normpath(root / os.path.expanduser(expanded)))
-    return Project(path, folders["state_dir"], folders["logs_dir"], bots)
+    return Project(path, folders["state_dir"], folders["logs_dir"], bots, problem)
 
 
-def _read_top_level(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the scalars of the file's outermost mapping, and the ids of its bots.
+def _read_top_level(path: Path) -> tuple[dict[str, str], tuple[str, ...], str | None]:
+    """Return the scalars of the file's outermost mapping, the ids of its bots, and why it is not YAML.
 
     Parser events are read one by one: building the values of 1000 bots takes five times as long.
     """
@@ -104,9 +157,28 @@ def _read_top_level(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = str(error).splitlines()[0]
-        raise ConfigError(f"{path}: is not YAML: {problem}; brama-supervisor check shows where") from None
-    return scalars, tuple(bots)
+        return scalars | _scan_folders(path), tuple(bots), _problem_of(path, error)
+    return scalars, tuple(bots), None
+
+
+def _problem_of(path: Path, error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """Return where and why the file is not YAML."""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        clauses = ", ".join(clause for clause in (error.context, error.problem) if clause)
+        return f"{path}:{mark.line + 1}: is not YAML: {clauses}"
+    return f"{path}: is not YAML: {str(error).splitlines()[0]}"
+
+
+def _scan_folders(path: Path) -> dict[str, str]:
+    """Return the folders of a file that is not YAML, each from the line that names it alone."""
+    folders: dict[str, str] = {}
+    for line in _FOLDER_LINE.findall(path.read_bytes()):
+        try:
+            found = yaml.load(line, Loader=yaml.SafeLoader)
+        except (yaml.YAMLError, UnicodeDecodeError):
+            continue
+        folders |= {key: value for key, value in found.items() if isinstance(value, str)}
+    return folders
 
 
 def _scalars(events: Iterator[yaml.Event]) -> Iterator[tuple[tuple[str, ...], str]]:

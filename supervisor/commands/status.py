@@ -52,6 +52,8 @@ def status(
                 return _watch(project, as_json)
             return _show(project, as_json)
         except NoMasterError as error:
+            if project.problem is not None:
+                raise
             return _say_no_master(project, error)
 
 

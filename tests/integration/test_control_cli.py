@@ -30,9 +30,21 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def master(project):
+def master_config():
+    """The configuration, below the project, that the master says it has; empty for one elsewhere."""
+    return ""
+
+
+@pytest.fixture
+def master(project, master_config):
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fakes_control", str(project / "state")],
+        [
+            sys.executable,
+            "-m",
+            "tests.fakes_control",
+            str(project / "state"),
+            *([str(project / master_config)] if master_config else []),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -323,12 +335,46 @@ def test_folders_are_those_that_the_whole_configuration_has(tmp_path):
         assert (project.state_dir, project.logs_dir) == (settings.state_dir, settings.logs_dir)
 
 
+BROKEN = "mode: polling\nbots:\n  - id: shop\n  - {id: support\nlogs_dir: 'l'  # here\n"
+
+
 def test_a_file_that_is_no_yaml(cli, project):
-    (project / "config" / "brama.yaml").write_text("bots: [\n")
-    code, _, err = cli("status")
+    config = project / "config" / "brama.yaml"
+    config.write_text(BROKEN)
+    for command in (("status",), ("stop",), ("restart", "shop")):
+        code, out, err = cli(*command)
+        assert (code, out) == (ExitCode.CONFIG, ""), command
+        assert err.count("\n") == 1
+        assert f"{config}:5: is not YAML: while parsing a flow mapping" in err
+        assert f"mend the file; no master was found in {project / 'state'}" in err
+    (project / "state" / "brama.lock").write_text(f"{os.getpid()}\n")
+    assert f"kill -TERM {os.getpid()}\n" in cli("status")[2]
+
+
+@pytest.mark.parametrize("master_config", ["config/brama.yaml"])
+def test_a_running_fleet_is_commanded_though_its_file_is_no_yaml(cli, project, master):
+    (project / "config" / "brama.yaml").write_text(BROKEN)
+    (project / "l").mkdir()
+    (project / "l" / "worker_support.log").write_text("printed\n")
+    assert cli("status")[0] == 0
+    assert cli("restart", "support") == (0, "support: RUNNING (pid 4800)\n", "")
+    assert cli("logs", "support") == (0, "printed\n", "")
+    assert cli("stop")[:2] == (0, f"stopped (pid {master.pid})\n")
+
+
+def test_the_master_of_another_file_is_left_alone_when_this_one_is_no_yaml(cli, project, master):
+    (project / "config" / "brama.yaml").write_text(BROKEN)
+    code, _, err = cli("stop")
     assert code == ExitCode.CONFIG
-    assert "config/brama.yaml" in err
-    assert err.count("\n") == 1
+    assert "is that of /srv/bots/config/brama.yaml and was left alone" in err
+    assert master.poll() is None
+
+
+def test_folders_of_a_file_that_is_no_yaml_are_those_of_their_lines(tmp_path):
+    config = tmp_path / "brama.yaml"
+    config.write_text(BROKEN + 'state_dir: "s t"\n')
+    found = locate(config, {}, Path("/"))
+    assert (found.state_dir, found.logs_dir) == (tmp_path / "s t", tmp_path / "l")
 
 
 def test_the_shell_completes_commands_and_bots(project):
