@@ -14,6 +14,7 @@ from brama.config.readers import (
     as_flag,
     as_secret,
     as_text,
+    as_uids,
     as_variables,
     in_language,
     matching,
@@ -88,7 +89,7 @@ Share = Annotated[
 #: Both ends included; written ``20000-29999``.
 UidRange = Annotated[
     range,
-    BeforeValidator(in_language(values.parse_uids, None, "-29999")),
+    BeforeValidator(as_uids),
     PlainSerializer(lambda uids: f"{uids[0]}-{uids[-1]}"),
     _text_schema(r"[0-9]+ ?- ?[0-9]+", "uids"),
 ]

@@ -14,10 +14,12 @@ from typing import Any
 from pydantic import BeforeValidator, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from brama.config.values import parse_uids
 from brama.update_kinds import UPDATE_KINDS
 
 #: Telegram answers no callback after 150 s and no inline query after 30 s.
 DEFAULT_AGES_S: dict[str, float | None] = {"callback_query": 150.0, "inline_query": 30.0}
+EMPTY = "is empty; write a value, or leave the key out"
 _FLAGS = {
     "true": True,
     "false": False,
@@ -59,7 +61,7 @@ def as_text(value: object) -> str:
         raise refuse(f"must be text, not {describe(value)}")
     text = value.strip()
     if not text:
-        raise refuse("is empty; write a value, or leave the key out")
+        raise refuse(EMPTY)
     if not text.isprintable():
         raise refuse("holds control characters; write plain text")
     return text
@@ -75,15 +77,13 @@ def as_secret(value: object) -> SecretStr:
 
 
 def in_language(
-    parse: Callable[[str], Any], numbers: Callable[[float], Any] | None, unit: str
+    parse: Callable[[str], Any], numbers: Callable[[float], Any], unit: str
 ) -> Callable[..., Any]:
     """Return a validator for one of the languages of ``values``; a file's bare number lacks ``unit``."""
 
     def validate(value: object, info: ValidationInfo) -> Any:
-        if isinstance(value, range):
-            return value
         if isinstance(value, int | float) and not isinstance(value, bool):
-            if info.context is None and numbers is not None:
+            if info.context is None:
                 return numbers(value)
             raise refuse(f"{describe(value)} has no unit; write {value}{unit}")
         try:
@@ -92,6 +92,18 @@ def in_language(
             raise refuse(str(error)) from None
 
     return validate
+
+
+def as_uids(value: object) -> range:
+    """Return a range of uids; a single number is none."""
+    if isinstance(value, range):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise refuse(f"{describe(value)} is not a range of uids; write isolation.uids: 20000-29999")
+    try:
+        return parse_uids(as_text(value))
+    except ValueError as error:
+        raise refuse(str(error)) from None
 
 
 def positive(value: float) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from brama.config.readers import EMPTY
 from brama.errors import ConfigError
 
 #: Where a setting stands: keys and list indexes from the top of the file.
@@ -45,6 +46,8 @@ class Report:
     variables: Mapping[Location, str] = field(default_factory=dict)
     #: Locations whose value could not be read at all: nothing more is said about them.
     broken: set[Location] = field(default_factory=set)
+    #: What stands at locations where nothing but variables stands and all of them are empty.
+    emptied: dict[Location, str] = field(default_factory=dict)
     _problems: dict[tuple[int, str], None] = field(default_factory=dict)
 
     def add(self, location: Location, text: str) -> None:
@@ -63,6 +66,12 @@ class Report:
         """Note a value that could not be read; later findings about the same key are its consequences."""
         self.add(location, text)
         self.broken.add(location)
+
+    def empty_text(self, location: Location) -> str:
+        """Return what to say of a setting that is empty and must not be."""
+        if reference := self.emptied.get(location):
+            return f"{reference} is empty; give the variable a value, or leave the key out"
+        return EMPTY
 
     def add_elsewhere(self, place: Path | str, text: str) -> None:
         """Note a problem of another file than the configuration, such as a ``.env``."""

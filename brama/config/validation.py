@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from brama.config.readers import describe
+from brama.config.readers import EMPTY, describe
 from brama.config.report import Location, Report
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -18,6 +18,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def validate(model: type[_Model], raw: Any, report: Report, prefix: Location = ()) -> _Model | None:
     """Return ``raw`` as ``model``, wrong keys replaced by their defaults and reported.
+
+    A key that is wrong counts as broken from then on: that it is missing is no second mistake.
 
     Args:
         model: what ``raw`` must be.
@@ -33,9 +35,11 @@ def validate(model: type[_Model], raw: Any, report: Report, prefix: Location = (
             return model.model_validate(raw, context={"source": "file"})
         except ValidationError as error:
             problems = error.errors(include_url=False, include_input=True)
-        for problem in problems:
-            location = (*prefix, *problem["loc"])
-            report.add(location, _explain(problem, model))
+        found = [((*prefix, *problem["loc"]), problem) for problem in problems]
+        for location, problem in found:
+            text = _explain(problem, model)
+            report.add(location, report.empty_text(location) if text == EMPTY else text)
+        report.broken.update(location for location, _ in found)
         removed = [_remove(raw, problem["loc"]) for problem in problems]
         if not any(removed) or any(problem["type"] == "missing" for problem in problems):
             return None

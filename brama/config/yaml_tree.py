@@ -186,7 +186,10 @@ class TreeBuilder:
         text = str(node.value)
         if "${" in text:
             try:
-                return self.variables.expand(text)
+                expanded = self.variables.expand(text)
+                if not expanded.strip():
+                    self.report.emptied[location] = text
+                return expanded
             except MissingVariableError as error:
                 if self._is_disabled(location):
                     raise _UnreadableError from None

@@ -207,7 +207,10 @@ PROBLEMS = [
     ("webhook: {secret: 'a!b'}", "webhook.secret: must be 1 to 256 of A-Z a-z 0-9 _ - (not shown here)"),
     ("webhook: {ssl_cert: a.pem}", "webhook.ssl_cert: ssl_cert and ssl_key go together; write both or none"),
     ("isolation: {uids: 5-1}", 'isolation.uids: "5-1" is not a range of uids from 1 to'),
-    ("isolation: {uids: 20000}", "isolation.uids: 20000 has no unit; write 20000-29999"),
+    (
+        "isolation: {uids: 20000}",
+        "isolation.uids: 20000 is not a range of uids; write isolation.uids: 20000-29999",
+    ),
     # bots
     ("- token: x", "bots[0].id: is missing; write id: NAME"),
     ("- {id: a/b}", 'bots[0].id: "a/b" is no id; it must be 1 to 64 of A-Z a-z 0-9 _ . - and not start'),
@@ -292,6 +295,27 @@ def test_a_problem_is_one_line_with_key_value_and_way_out(project: Project, text
     matching = [problem for problem in problems if line in problem]
     assert len(matching) == 1, problems
     assert not any("hush" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (
+            "id: a, script: bots/shop.py, token: 1",
+            "token: is not text to YAML (not shown here); put it in quotes",
+        ),
+        ("script: bots/shop.py, token: '${SHOP_BOT_TOKEN}', id: 5", "id: 5 is a number to YAML"),
+        ("script: bots/shop.py, token: '${SHOP_BOT_TOKEN}', id: ''", "id: is empty; write a value"),
+        ("id: a, token: '${SHOP_BOT_TOKEN}', app: nosuch.mod", 'app: "nosuch.mod" is not an entry point'),
+        (
+            "id: a, script: bots/shop.py, token: '${NOTHING}'",
+            "token: ${NOTHING} is empty; give the variable a value, or leave the key out",
+        ),
+    ],
+)
+def test_one_mistake_is_one_line(project: Project, keys: str, line: str):
+    (problem,) = project.problems(f"bots:\n- {{{keys}}}", {"NOTHING": ""})
+    assert problem.startswith(f"brama.yaml:2: bots[0].{line}")
 
 
 def test_all_problems_come_in_one_report_in_the_order_of_the_file(project: Project):
