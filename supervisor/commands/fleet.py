@@ -210,6 +210,8 @@ def _report_start(settings: "Settings", pid: int) -> int:
     typer.echo(f"started as pid {pid}, {describe_progress(progress)}; see {see}")
     for trouble in progress.troubles:
         sys.stderr.write(f"{trouble.bot_id}: {trouble.state}: {trouble.reason}\n")
+    if progress.unnamed_troubles > 0:
+        sys.stderr.write(f"and {progress.unnamed_troubles} more\n")
     return ExitCode.OK
 
 

@@ -18,6 +18,8 @@ from supervisor.control.status import WorkerStatus
 
 #: Between two questions to the master.
 PAUSE_S = 0.1
+#: Longest wait without a change for bots that say what holds up their start: more waiting tells nothing new.
+HELD_PATIENCE_S = 5.0
 #: Beyond the fleet's own deadline: closing the state file and the log.
 STOP_MARGIN_S = 15.0
 #: Longest wait for commanded bots: as long as a drain and a boot may take by default.
@@ -35,19 +37,21 @@ class Arrival:
 def wait_started(client: ControlClient, patience_s: float) -> Progress:
     """Wait until every wanted bot runs or has a reason not to; return how far the fleet has come.
 
-    Gives up when nothing has changed for ``patience_s``.
+    Gives up when nothing has changed for ``patience_s``, or for HELD_PATIENCE_S while a bot is held up.
 
     Raises:
         NoMasterError: the master has gone.
     """
     with ProgressLine() as line:
-        settled = -1
-        deadline = monotonic_s()
+        settled = held = -1
+        changed_s = monotonic_s()
         while True:
             progress = client.progress()
-            if progress.settled > settled:
-                settled, deadline = progress.settled, monotonic_s() + patience_s
-            if progress.is_settled or monotonic_s() > deadline:
+            if progress.settled > settled or progress.held > held:
+                settled, held = max(settled, progress.settled), max(held, progress.held)
+                changed_s = monotonic_s()
+            patience = min(patience_s, HELD_PATIENCE_S) if progress.held else patience_s
+            if progress.is_settled or monotonic_s() - changed_s > patience:
                 return progress
             line.show(describe_progress(progress))
             select.select([], [], [], PAUSE_S)

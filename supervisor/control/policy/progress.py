@@ -8,6 +8,8 @@ from supervisor.control.status import MasterState, Status, WorkerStatus
 UP = frozenset({"RUNNING", "SLEEPING"})
 #: Nothing more happens to a bot in one of these by itself within seconds: its start has succeeded or not.
 SETTLED = UP | {"FATAL", "BACKOFF", "WAITING"}
+#: How the reason of a bot begins that cannot start before something outside of the fleet is mended.
+HELD_UP = ("Bot API unreachable: ",)
 #: Bots named when several are in trouble.
 MAX_TROUBLES = 20
 
@@ -25,7 +27,8 @@ class Trouble:
 class Progress:
     """How many of the ``wanted`` bots are ``up``, how many have ``settled``, how many processes live.
 
-    ``troubles`` names at most MAX_TROUBLES of the wanted bots that have settled and are not up.
+    ``held`` of the wanted bots are still STARTING and say what holds them up. ``troubles`` names at most
+    MAX_TROUBLES of the wanted bots that have settled and are not up, or are held up.
     """
 
     state: MasterState
@@ -35,6 +38,12 @@ class Progress:
     settled: int
     alive: int
     troubles: tuple[Trouble, ...] = ()
+    held: int = 0
+
+    @property
+    def unnamed_troubles(self) -> int:
+        """How many more bots are in trouble than ``troubles`` names."""
+        return self.settled - self.up + self.held - len(self.troubles)
 
     @property
     def is_settled(self) -> bool:
@@ -47,6 +56,7 @@ def progress_of(status: Status) -> Progress:
     wanted = [worker for worker in status.workers if is_wanted(worker)]
     settled = [worker for worker in wanted if worker.state in SETTLED]
     troubled = [worker for worker in settled if worker.state not in UP]
+    held = [worker for worker in wanted if _is_held_up(worker)]
     return Progress(
         state=status.master.state,
         bots=len(status.workers),
@@ -55,9 +65,15 @@ def progress_of(status: Status) -> Progress:
         settled=len(settled),
         alive=sum(worker.pid is not None for worker in status.workers),
         troubles=tuple(
-            Trouble(worker.bot_id, worker.state, worker.reason or "") for worker in troubled[:MAX_TROUBLES]
+            Trouble(worker.bot_id, worker.state, worker.reason or "")
+            for worker in (troubled + held)[:MAX_TROUBLES]
         ),
+        held=len(held),
     )
+
+
+def _is_held_up(worker: WorkerStatus) -> bool:
+    return worker.state == "STARTING" and (worker.reason or "").startswith(HELD_UP)
 
 
 def is_wanted(worker: WorkerStatus) -> bool:

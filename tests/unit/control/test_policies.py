@@ -4,10 +4,11 @@ import pytest
 
 from supervisor.control.policy.goals import Outcome, judge
 from supervisor.control.policy.names import unknown_names
-from supervisor.control.policy.progress import all_wanted_up, describe_progress, progress_of
+from supervisor.control.policy.progress import MAX_TROUBLES, all_wanted_up, describe_progress, progress_of
 from supervisor.control.policy.words import enumerate_words, plural, spell_duration, spell_size
 from supervisor.control.ports import Verb
 from supervisor.control.status import MasterState
+from supervisor.fleet.policy import reasons
 from tests.fakes_control import status, worker
 
 
@@ -25,6 +26,30 @@ def test_progress_counts_wanted_bots_only():
     assert [(each.bot_id, each.reason) for each in found.troubles] == [("c", "token rejected")]
     assert not found.is_settled
     assert describe_progress(found) == "starting 2/3"
+
+
+def test_progress_names_bots_that_are_held_up_after_those_that_failed():
+    reason = "Bot API unreachable: connection refused"
+    found = progress_of(
+        status(
+            worker("a", state="STARTING", reason=reason, pid=None),
+            worker("b", state="STARTING", reason="asking Telegram who this is", pid=None),
+            worker("c", state="FATAL", reason="token rejected", pid=None),
+            worker("d", state="STARTING", wanted="STOPPED", reason=reason, pid=None),
+            state=MasterState.STARTING,
+        )
+    )
+    assert (found.up, found.settled, found.held, found.unnamed_troubles) == (0, 1, 1, 0)
+    assert [(each.bot_id, each.state) for each in found.troubles] == [("c", "FATAL"), ("a", "STARTING")]
+    assert found.troubles[1].reason == reason
+    assert not found.is_settled
+
+
+def test_progress_names_no_more_bots_than_fit():
+    names = [f"bot{number}" for number in range(MAX_TROUBLES + 3)]
+    unreachable = reasons.unreachable("no route to host")  # as the fleet says it
+    found = progress_of(status(*(worker(name, state="STARTING", reason=unreachable) for name in names)))
+    assert (len(found.troubles), found.held, found.unnamed_troubles) == (MAX_TROUBLES, MAX_TROUBLES + 3, 3)
 
 
 def test_progress_of_a_fleet_that_is_up_and_of_one_that_stops():
