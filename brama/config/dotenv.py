@@ -6,6 +6,7 @@ comment starts at a blank and ``#``). Nothing is substituted in values.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from brama.errors import ConfigError
@@ -23,12 +24,21 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
+class DotenvError(ConfigError):
+    """Some lines are wrong: ``faults`` has one text for each, ``variables`` what the others set."""
+
+    def __init__(self, faults: Sequence[str], variables: Mapping[str, str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+        self.variables = dict(variables)
+
+
 def read_dotenv(path: Path) -> dict[str, str]:
     """Return the variables of the file at ``path``; the last of equal names counts.
 
     Raises:
-        ConfigError: it cannot be read, or a line is none of the above; the text says which or why,
-            without the file's name and without any value.
+        DotenvError: a line is none of the above.
+        ConfigError: it cannot be read. The texts of both are without the file's name and without any value.
     """
     try:
         with path.open("rb") as file:
@@ -48,10 +58,11 @@ def parse_dotenv(text: str) -> dict[str, str]:
     """Return the variables of ``text``.
 
     Raises:
-        ConfigError: a line is no assignment; the text is ``line N ...``.
+        DotenvError: a line is no assignment; each fault is ``line N ...``. The other lines count.
     """
     text = text.replace("\r\n", "\n")
     variables: dict[str, str] = {}
+    faults: list[str] = []
     position = 0
     while position < len(text):
         if blank := _BLANK.match(text, position):
@@ -60,22 +71,34 @@ def parse_dotenv(text: str) -> dict[str, str]:
         line = text.count("\n", 0, position) + 1
         assignment = _ASSIGNMENT.match(text, position)
         if not assignment:
-            raise ConfigError(f"line {line} is not NAME=value")
-        value, position = _read_value(text, assignment.end(), line)
-        if "\0" in value:
-            raise ConfigError(f"line {line}: the value of {assignment[1]} holds a NUL character")
-        variables[assignment[1]] = value
+            faults.append(f"line {line} is not NAME=value")
+            position = _next_line(text, position)
+            continue
+        value, position = _read_value(text, assignment.end())
+        if value is None:
+            faults.append(f"line {line}: a quote without its end, or text after it")
+        elif "\0" in value:
+            faults.append(f"line {line}: the value of {assignment[1]} holds a NUL character")
+        else:
+            variables[assignment[1]] = value
+    if faults:
+        raise DotenvError(faults, variables)
     return variables
 
 
-def _read_value(text: str, start: int, line: int) -> tuple[str, int]:
-    """Return the value that starts at ``start``, and where the next line does."""
+def _next_line(text: str, position: int) -> int:
+    """Return where the line after the one at ``position`` starts."""
+    return (text.find("\n", position) + 1) or len(text)
+
+
+def _read_value(text: str, start: int) -> tuple[str | None, int]:
+    """Return the value that starts at ``start``, None for wrong quotes, and where the next line does."""
     if text.startswith(("'", '"'), start):
         pattern = _SINGLE if text[start] == "'" else _DOUBLE
         quoted = pattern.match(text, start)
         rest = quoted and _BLANK.match(text, quoted.end())
         if not quoted or not rest:
-            raise ConfigError(f"line {line}: a quote without its end, or text after it")
+            return None, _next_line(text, quoted.end() if quoted else start)
         value = quoted[1]
         if pattern is _DOUBLE:
             value = _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), value)

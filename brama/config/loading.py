@@ -10,7 +10,7 @@ from typing import Any
 
 from brama.config.bots import BotResolver, absolute, is_open_to_all
 from brama.config.consistency import effective_uid, find_faults
-from brama.config.dotenv import read_dotenv
+from brama.config.dotenv import DotenvError, read_dotenv
 from brama.config.finding import find_config, project_root_of
 from brama.config.models import BotSection, Document
 from brama.config.overlay import lay_over
@@ -143,6 +143,10 @@ def _read_beside(path: Path, report: Report) -> dict[str, str]:
         return {}
     try:
         return read_dotenv(path)
+    except DotenvError as error:
+        for fault in error.faults:
+            report.add_elsewhere(_display_name(path), fault)
+        return error.variables
     except ConfigError as error:
         report.add_elsewhere(_display_name(path), str(error))
         return {}

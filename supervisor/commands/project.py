@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from brama.config.dotenv import read_dotenv
+from brama.config.dotenv import DotenvError, read_dotenv
 from brama.config.finding import find_config, project_root_of
 from brama.config.substitution import Variables
 from brama.errors import BramaError, ConfigError, NoMasterError, UnreachableError
@@ -217,5 +217,7 @@ def _scalars(events: Iterator[yaml.Event]) -> Iterator[tuple[tuple[str, ...], st
 def _read_dotenv(path: Path) -> dict[str, str]:
     try:
         return read_dotenv(path) if path.exists() else {}
+    except DotenvError as error:
+        return error.variables  # its wrong lines keep nobody from a running fleet
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

@@ -311,7 +311,7 @@ def test_folders_come_from_the_environment_the_dotenv_and_the_file(tmp_path):
         "  - {settings: {id: no, list: [{id: no}]}, id: b}\n"
         "  - *base\n"
     )
-    (tmp_path / ".env").write_text("WHERE=fromdotenv\n")
+    (tmp_path / ".env").write_text("a wrong line\nWHERE=fromdotenv\n")
     found = locate(config, {}, Path("/"))
     assert (found.state_dir, found.logs_dir) == (tmp_path / "fromdotenv/st", tmp_path / "logs")
     assert found.bots == ("a", "b")

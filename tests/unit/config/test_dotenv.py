@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brama.config.dotenv import parse_dotenv, read_dotenv
+from brama.config.dotenv import DotenvError, parse_dotenv, read_dotenv
 from brama.errors import ConfigError
 
 
@@ -50,6 +50,18 @@ def test_wrong_lines_are_named_without_their_value(text: str, complaint: str):
         parse_dotenv(text)
     assert complaint in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_the_lines_beside_a_wrong_one_count():
+    with pytest.raises(DotenvError) as caught:
+        parse_dotenv('A=1\nwrong\nB=\'open\nC="two\nlines" x\nD=4\n=x')
+    assert caught.value.variables == {"A": "1", "D": "4"}
+    assert [fault.split(":")[0] for fault in caught.value.faults] == [
+        "line 2 is not NAME=value",
+        "line 3",
+        "line 4",
+        "line 7 is not NAME=value",
+    ]
 
 
 def test_files_that_are_none(tmp_path: Path):

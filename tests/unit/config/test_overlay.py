@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.config.project import Project
+from tests.unit.config.project import Project, made_up_token
 
 
 def test_environment_over_env_file_over_yaml_over_defaults(project: Project):
@@ -88,6 +88,12 @@ def test_problems_name_the_variable(project: Project, name: str, text: str, comp
     problems = project.problems("bots: []", {name: text})
     assert len(problems) == 1
     assert complaint in problems[0]
+
+
+def test_the_other_lines_of_a_wrong_env_file_count(project: Project):
+    project.write("config/.env", f"wrong\nOTHER_TOKEN={made_up_token(3)}\n")
+    problems = project.problems("bots: [{id: a, token: '${OTHER_TOKEN}', script: bots/shop.py}]")
+    assert problems == [".env: line 1 is not NAME=value"]
 
 
 def test_a_wrong_env_file_is_named(project: Project):
