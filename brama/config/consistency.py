@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from brama.config.bots import absolute
+from brama.config.entry_points import find_module_fault
 from brama.config.models import Document
 from brama.config.report import Location
 
@@ -32,6 +33,9 @@ def find_faults(
     yield from _api_faults(document)
     yield from _webhook_faults(document)
     yield from _isolation_faults(document, bots, euid)
+    for index, module in enumerate(document.zygote.preload):
+        if fault := find_module_fault(module, project_root):
+            yield ("zygote", "preload", index), f"{fault}; install it or leave it out"
     if document.limits.worker_timeout <= document.heartbeat.interval:
         yield (
             ("limits", "worker_timeout"),

@@ -1,7 +1,7 @@
 """Looks whether a bot's entry point exists, without importing anything of it."""
 
 import importlib.util
-from importlib.machinery import all_suffixes
+from importlib.machinery import ModuleSpec, all_suffixes
 from pathlib import Path
 
 
@@ -28,10 +28,7 @@ def find_app_fault(app: str, project_root: Path) -> str | None:
     first, *rest = module.split(".")
     folders = _step([project_root], first)
     if folders is None:
-        try:
-            spec = importlib.util.find_spec(first)  # of a top-level name: this imports nothing
-        except (ImportError, ValueError):
-            spec = None
+        spec = _find_installed(first)
         if spec is None:
             return f'module "{first}" of {app} is neither in {project_root} nor installed'
         folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
@@ -42,6 +39,25 @@ def find_app_fault(app: str, project_root: Path) -> str | None:
             return f'there is no module "{name}" in {known}, for {app}'
         folders, known = found, f"{known}.{name}"
     return None
+
+
+def find_module_fault(module: str, project_root: Path) -> str | None:
+    """Return why ``module`` cannot be imported, None if its outermost package or module is there.
+
+    What is below that may come into being on import, as ``os.path`` does.
+    """
+    first = module.partition(".")[0]
+    if _step([project_root], first) is not None or _find_installed(first) is not None:
+        return None
+    return f'there is no module "{first}", neither in {project_root} nor installed'
+
+
+def _find_installed(name: str) -> ModuleSpec | None:
+    """Return the spec of the top-level module ``name``; for such a name this imports nothing."""
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
 
 
 def _step(folders: list[Path], name: str) -> list[Path] | None:

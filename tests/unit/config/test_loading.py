@@ -174,6 +174,10 @@ PROBLEMS = [
         'zygote.preload[0]: "a b" is not the name of a module; write it like package.module',
     ),
     (
+        "zygote: {preload: [os.path, bots.shop, htpx.client]}",
+        'zygote.preload[2]: there is no module "htpx", neither in ',
+    ),
+    (
         "delivery: {max_update_age: {calback_query: 1s}}",
         'delivery.max_update_age: "calback_query" is no kind of update; did you mean callback_query?',
     ),
