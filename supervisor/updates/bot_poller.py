@@ -113,13 +113,22 @@ class BotPoller:
                 is_identified=self._identity is not None,
                 is_webhook_cleared=old.is_webhook_cleared and old.ingress is not IngressState.UNAUTHORIZED,
                 is_known=old.is_known,
+                floor=old.floor,
+                floor_at=old.floor_at,
             )
         )
 
     def end(self) -> None:
         """Show that nothing is fetched; the task was cancelled."""
         kept = self._state
-        self._show(Polling(is_webhook_cleared=kept.is_webhook_cleared, is_known=kept.is_known))
+        self._show(
+            Polling(
+                is_webhook_cleared=kept.is_webhook_cleared,
+                is_known=kept.is_known,
+                floor=kept.floor,
+                floor_at=kept.floor_at,
+            )
+        )
 
     async def run(self) -> None:
         """Fetch until the token is rejected or this task is cancelled; nothing else ends it."""
@@ -153,6 +162,7 @@ class BotPoller:
                     return full
                 if self._services.clock() >= self._recheck_at and (rejected := await self._recheck()):
                     return rejected
+                self._apply(polling.Begun())
                 return await self._fetch(call)
             case _:
                 assert_never(call)
@@ -196,9 +206,9 @@ class BotPoller:
         batch = replies.read_batch(reply)
         if batch is None:
             return polling.Failed("getUpdates answered with something else than a list")
-        return await self._commit(batch)
+        return await self._commit(batch, len(batch))
 
-    async def _commit(self, batch: list[bytes]) -> polling.Outcome:
+    async def _commit(self, batch: list[bytes], at_least: int) -> polling.Outcome:
         if not batch:
             return polling.Committed(None)
         intake = self._services.intake
@@ -207,19 +217,22 @@ class BotPoller:
         except CommitFailedError as error:
             return polling.NotCommitted(f"updates cannot be written: {error}")
         if accepted.last_update_id is None:
-            return polling.Unidentified(f"{len(batch)} updates have no update_id, so none can be confirmed")
+            return polling.Unidentified(at_least)
         return polling.Committed(accepted.last_update_id)
 
     async def _commit_undecodable(self, body: bytes, limit: int) -> polling.Outcome:
-        """Take a batch apart that no parser takes, if need be by fetching its elements one by one."""
+        """Take a batch apart that no parser takes, if need be by fetching its elements one by one.
+
+        What is cut may be more pieces than there are updates; only that there is one is sure.
+        """
         if elements := replies.split_batch(body):
-            return await self._commit(elements)
+            return await self._commit(elements, 1)
         if limit > 1:
             return polling.Undecodable("a batch of updates cannot be decoded; fetching them one by one")
         element = replies.cut_single(body)
         if element is None:
             return polling.Failed("an update cannot be told from the answer around it")
-        return await self._commit([element])
+        return await self._commit([element], 1)
 
     async def _identify(self) -> polling.Outcome:
         reply = await self._ask("getMe", {})

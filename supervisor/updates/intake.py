@@ -125,17 +125,18 @@ class Intake:
         answers: list[asyncio.Future[Any]] = []
         if updates:
             answers.append(self._begin(bot_id, source, updates, keys))
-        for raw, parts in elements:
-            if isinstance(parts, Malformed):
-                log.warning("update.malformed", bot=bot_id, update_id=parts.update_id, size=len(raw))
-                answers.append(
-                    self._ledger.begin_bury_raw(
-                        bot_id, source, parts.update_id, raw, Reason.MALFORMED, parts.reason
-                    )
-                )
+        malformed = [(raw, parts) for raw, parts in elements if isinstance(parts, Malformed)]
+        burials = [
+            self._ledger.begin_bury_raw(bot_id, source, parts.update_id, raw, Reason.MALFORMED, parts.reason)
+            for raw, parts in malformed
+        ]
+        answers += burials
         # Each is waited for to its end, so that no failure is left behind unheard.
         await asyncio.gather(*answers, return_exceptions=True)
         results = [answer.result() for answer in answers]
+        for (raw, parts), burial in zip(malformed, burials, strict=True):
+            if burial.result():  # one that comes again has been told of
+                log.warning("update.malformed", bot=bot_id, update_id=parts.update_id, size=len(raw))
         verdicts = [accepted.verdict for accepted in results[0]] if updates else []
         return Acceptance(
             last_update_id=_last_id([parts for _, parts in elements]),

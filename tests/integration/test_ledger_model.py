@@ -117,7 +117,7 @@ class Comparison:
         known_as = None if update_id is None else UpdateId(update_id)
         assert await self.ledger.bury_raw(SHOP, source, known_as, raw, Reason.MALFORMED, "") == new
         if not new:
-            model.repeated += 1
+            model.repeated += update_id is not None
             return
         model.committed += 1
         if update_id is None:

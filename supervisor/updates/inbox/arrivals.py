@@ -55,7 +55,8 @@ def take_in(
             change.committed += 1
             change.dead += 1
             insert_malformed(connection, source, operation, now_utc)
-        else:
+        elif operation.update_id is not None:
+            # Without an id, equal bytes may be another update, or come until one behind confirms them.
             change.repeated += 1
         taken.append(new)
     insert_rows(connection, _WAIT, 11, bodies)

@@ -24,6 +24,11 @@ CONFLICT_PATIENCE = 0.3
 RECHECK_S = 2.0
 #: Polling resumes when the backlog is down to this share of its bounds.
 RESUME_SHARE = 0.9
+#: Longest wait before a step past updates that have no update_id, in seconds.
+LONGEST_STEP_WAIT_S = 4.0
+#: How long ids surely go on from the last committed one, in seconds: they restart after a week without
+#: updates, and an update may have waited at Telegram for a day.
+SEQUENCE_S = 5 * 86_400.0
 #: Longest pause that is believed, in seconds.
 MAX_PAUSE_S = 86_400.0
 
@@ -101,9 +106,9 @@ class NotCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Unidentified:
-    """A batch of which no update_id can be told, so that only one behind it can confirm it."""
+    """A batch of which no update_id can be told; it is durable, and holds at least ``count`` updates."""
 
-    detail: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,11 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A poll is about to be made, which Telegram may hold open for long."""
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The start gate makes this bot wait."""
 
@@ -155,7 +165,7 @@ class Drained:
 
 Success = Identified | WebhookCleared | Committed
 Trouble = Undecodable | NotCommitted | Unidentified | Conflicted | Rejected | Throttled | Failed
-Outcome = Success | Trouble | Held | Full | Drained
+Outcome = Success | Trouble | Begun | Held | Full | Drained
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,8 @@ class Polling:
     ``is_known``: Telegram has answered a call of this token with anything but 429. ``is_settled``: nothing
     failed since the last whole answer, so the next poll may be a long one. ``failures`` and ``conflicts``
     count those in a row; ``calm_from`` is when the last conflict's wait ended, in monotonic seconds.
+    ``floor`` is one past the last committed update, kept when no offset is sent; ``floor_at`` is when it
+    was set.
     """
 
     ingress: IngressState = IngressState.OFF
@@ -174,6 +186,8 @@ class Polling:
     is_known: bool = False
     is_settled: bool = True
     offset: int | None = None
+    floor: int | None = None
+    floor_at: float = 0.0
     limit: int = MAX_LIMIT
     failures: int = 0
     conflicts: int = 0
@@ -218,14 +232,16 @@ def after(outcome: Outcome, state: Polling, now: float, jitter: float) -> tuple[
             state = _succeeded(replace(state, is_webhook_cleared=True), now)
         case Committed(last_update_id):
             offset = last_update_id + 1 if last_update_id is not None else None
+            if offset is not None:
+                state = replace(state, floor=offset, floor_at=now)
             limit = min(MAX_LIMIT, state.limit * 2)
             state = _succeeded(replace(state, offset=offset, limit=limit), now)
         case Undecodable(detail):
             state, pause_s = _failed(replace(state, limit=1), detail, jitter, is_shown=state.failures > 0)
         case NotCommitted(detail):
             state, pause_s = _failed(state, detail, jitter)
-        case Unidentified(detail):
-            state, pause_s = _failed(replace(state, limit=MAX_LIMIT), detail, jitter)
+        case Unidentified(count):
+            state, pause_s = _step_past(state, count, now, jitter)
         case Failed(detail, is_stray):
             state, pause_s = _failed(state, detail, jitter, is_shown=state.failures > 0 or not is_stray)
         case Conflicted(by_webhook):
@@ -236,6 +252,8 @@ def after(outcome: Outcome, state: Polling, now: float, jitter: float) -> tuple[
             return rejected, Stop()
         case Throttled(retry_after_s):
             state, pause_s = _throttled(state, retry_after_s, jitter)
+        case Begun():
+            state = _fine(state) if state.ingress is IngressState.OFF else state
         case Held():
             detail = "waits its turn: Telegram admits 20 new bots a minute"
             state = replace(state, ingress=IngressState.PACED, detail=detail)
@@ -275,6 +293,27 @@ def _failed(state: Polling, detail: str, jitter: float, *, is_shown: bool = True
     if is_shown:
         state = replace(state, ingress=IngressState.OUTAGE, detail=detail)
     return state, wait_s(failures, jitter)
+
+
+def _step_past(state: Polling, count: int, now: float, jitter: float) -> tuple[Polling, float]:
+    """Return the state after ``count`` durable updates without an update_id, and the wait.
+
+    All that waits has ids from the offset on, each its own and ascending, so what stands behind the first
+    ``count`` has ids from ``offset + count`` on: that offset passes none of it, whatever gaps there are.
+    Without an offset the floor comes first, below which everything is durable. Where no id is known there is
+    no way that could not lose updates (a negative offset forgets what it skips), so one behind must come.
+    """
+    offset = state.offset + count if state.offset is not None else None
+    if offset is None and state.floor is not None and now < state.floor_at + SEQUENCE_S:
+        offset = state.floor
+    none = f"{count} or more updates have no update_id"
+    if offset is None:
+        detail = f"{none} and no earlier id is known, so none can be confirmed; a later update with an id can"
+        return _failed(replace(state, limit=MAX_LIMIT), detail, jitter)
+    state = replace(state, offset=offset, limit=min(MAX_LIMIT, state.limit * 2))
+    shown = state.failures > 1
+    state, _ = _failed(state, f"{none}; they are kept as dead letters and passed", jitter, is_shown=shown)
+    return state, wait_s(state.failures, jitter, LONGEST_STEP_WAIT_S)
 
 
 def _in_conflict(state: Polling, by_webhook: bool, now: float, jitter: float) -> tuple[Polling, float]:

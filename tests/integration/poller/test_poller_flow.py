@@ -163,6 +163,17 @@ async def test_closing_ends_the_poll_at_once_and_opening_goes_on(sandbox: Runnin
         assert stage.status(2).state is IngressState.OK
 
 
+async def test_a_quiet_bot_that_is_opened_again_is_not_off(sandbox: RunningSandbox):
+    async with Stage(sandbox) as stage:
+        stage.open()
+        await stage.until_polling()
+        stage.close()
+        await await_until(lambda: stage.polls() == 0)
+        stage.open()
+        await stage.until_polling()
+        assert stage.status().state is IngressState.OK
+
+
 async def test_closing_while_a_batch_is_written_lets_it_be_written(sandbox: RunningSandbox):
     async with Stage(sandbox) as stage:
         stage.intake.gate.clear()

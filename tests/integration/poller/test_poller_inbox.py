@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from brama.config.models import DedupSection
 from brama.ids import BotId
@@ -112,6 +113,42 @@ async def test_an_update_without_any_id_does_not_make_the_poller_spin(sandbox: R
         await await_until(lambda: house.arrived.ids == ids)
         await stage.until(IngressState.OK)
         await stage.until_confirmed(ids)
+
+
+@pytest.mark.parametrize("is_quiet", [False, True])
+async def test_many_updates_without_any_id_are_passed(sandbox: RunningSandbox, house: House, is_quiet: bool):
+    """More than one batch of them, with updates before and behind."""
+    async with house.stage(sandbox, poll_timeout_s=1.0) as stage:
+        before = stage.write(1)
+        if is_quiet:
+            stage.open()
+            await stage.until_confirmed(before)
+            stage.close()
+        nameless = [stage.control.inject_raw(1001, b"{}").update_ids[0] for _ in range(230)]
+        behind = stage.write(3)
+        with capture_logs() as lines:
+            stage.open()
+            await await_until(lambda: house.arrived.ids == before + behind)
+            await stage.until_confirmed(nameless + behind)
+            await stage.until(IngressState.OK)
+    assert [line["event"] for line in lines].count("update.malformed") == 1
+    assert len(await house.ledger.dead_letters()) == 1
+    assert house.ledger.tally(stage.source).repeated == 0
+
+
+async def test_what_cannot_be_passed_is_told_of_once(sandbox: RunningSandbox, house: House):
+    for _ in range(100):
+        sandbox.control.inject_raw(1001, b"{}")
+    async with house.stage(sandbox, haste=100.0) as stage:
+        hidden = stage.write(1)
+        with capture_logs() as lines:
+            stage.open()
+            assert "no earlier id is known" in (await stage.until(IngressState.OUTAGE)).detail
+            await await_until(lambda: stage.calls("getUpdates") >= 2)
+        assert [line["event"] for line in lines].count("update.malformed") == 1
+        assert house.ledger.tally(stage.source).repeated == 0
+        states = {update.update_id: update.confirmed for update in stage.control.updates(1001)}
+        assert not states[hidden[0]]
 
 
 async def test_a_master_that_starts_again_takes_nothing_twice(sandbox: RunningSandbox, house: House):

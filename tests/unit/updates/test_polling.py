@@ -13,6 +13,7 @@ from supervisor.updates.policy.polling import (
     CALM_S,
     MAX_LIMIT,
     Act,
+    Begun,
     ClearWebhook,
     Committed,
     Conflicted,
@@ -246,10 +247,42 @@ def test_updates_that_cannot_be_written_are_fetched_again():
 
 def test_a_batch_without_any_id_is_fetched_again_with_what_is_behind_it():
     history = History(replace(POLLING, limit=1))
-    decision = history.play(Unidentified("x"))
+    decision = history.play(Unidentified(3))
     assert decision == Act(GetUpdates(None, MAX_LIMIT, 0.0), 0.5)
-    assert (history.state.ingress, history.state.detail) == (OUTAGE, "x")
-    assert history.play(Unidentified("x")).wait_s == 1
+    assert history.state.ingress is OUTAGE
+    assert "no update_id and no earlier id is known" in history.state.detail
+    assert history.play(Unidentified(3)).wait_s == 1
+
+
+def test_updates_without_any_id_behind_a_known_one_are_stepped_past():
+    history = History(replace(POLLING, offset=5))
+    assert history.play(Unidentified(100)) == Act(GetUpdates(105, MAX_LIMIT, 0.0), 0.5)
+    assert history.state.ingress is OK
+    assert history.play(Unidentified(1)).call == GetUpdates(106, MAX_LIMIT, 0.0)
+    assert history.play(*[Unidentified(1)] * 10).wait_s <= 4
+    assert history.state.ingress is OUTAGE
+    history.play(Committed(200))
+    assert (history.state.ingress, history.state.offset) == (OK, 201)
+
+
+def test_after_a_quiet_time_the_step_is_from_the_last_committed_id():
+    """The first step confirms only what is durable for sure."""
+    history = History()
+    history.play(Committed(9), Committed(None))
+    assert history.play(Unidentified(100)).call == GetUpdates(10, MAX_LIMIT, 0.0)
+    assert history.play(Unidentified(100)).call == GetUpdates(110, MAX_LIMIT, 0.0)
+
+
+def test_after_a_quiet_week_the_last_committed_id_says_nothing():
+    history = History()
+    history.play(Committed(9), Committed(None))
+    history.now += 7 * 86_400
+    assert history.play(Unidentified(100)).call == GetUpdates(None, MAX_LIMIT, 0.0)
+
+
+def test_a_poll_that_begins_is_not_off_and_no_end_of_trouble():
+    for before, then in [(OFF, OK), (OK, OK), (CONFLICT, CONFLICT), (OUTAGE, OUTAGE)]:
+        assert after(Begun(), replace(POLLING, ingress=before), 0.0, 0.0)[0].ingress is then
 
 
 def test_a_full_backlog_pauses_without_counting_as_failure():
@@ -296,7 +329,8 @@ OUTCOMES = st.one_of(
     st.builds(Failed, st.just("x"), st.booleans()),
     st.builds(NotCommitted, st.just("x")),
     st.builds(Undecodable, st.just("x")),
-    st.builds(Unidentified, st.just("x")),
+    st.builds(Unidentified, st.integers(1, MAX_LIMIT)),
+    st.just(Begun()),
     st.builds(Conflicted, st.booleans()),
     st.builds(Throttled, st.none() | st.floats(0, 1e9)),
     st.just(Held()),
