@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from brama.config.settings import Settings
 from brama.exit_codes import ExitCode
 from supervisor.commands import fleet, waiting
 from supervisor.control import client
@@ -47,10 +48,9 @@ def start(monkeypatch, clock):
         """Return the exit code and how many seconds the command waited."""
         master = Statuses(*rounds)
         monkeypatch.setattr(client, "ControlClient", lambda _: master)
-        settings = SimpleNamespace(
-            state_dir=Path("/srv/state"),
-            config_path=Path("/srv/brama.yaml"),
-            limits=SimpleNamespace(start_timeout=60.0),
+        srv = Path("/srv")
+        settings = Settings(
+            config_path=srv / "brama.yaml", project_root=srv, state_dir=srv / "state", logs_dir=srv / "logs"
         )
         begin = clock.seconds
         return fleet._report_start(settings, 4711), clock.seconds - begin
