@@ -150,9 +150,7 @@ async def _serve(
         if foreground_table:
             background.start(LiveTable().show(master))
         else:
-            background.start(
-                report_progress(master, lambda words: log.info("fleet.progressed", progress=words))
-            )
+            background.start(report_progress(master, _say_progress))
         try:
             await fleet.start()
             if on_ready is not None:
