@@ -157,6 +157,7 @@ def unprivileged(sandbox: RunningSandbox, open_folder: Path) -> Iterator[Fleet]:
         reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         fleet.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reading]
         fleet.environ["HOME"] = str(fleet.folder)
+        fleet.environ["COVERAGE_PROCESS_CONFIG"] = ""  # its data could not be written there
         shutil.chown(fleet.folder, NOBODY, NOBODY)
         yield fleet
 
