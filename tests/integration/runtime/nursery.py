@@ -4,6 +4,7 @@ Run as ``python -m tests.integration.runtime.nursery FD``. A datagram with a fil
 on that pipe, ``wait PID`` for the exit code of one that has ended, if it has.
 """
 
+import io
 import os
 import socket
 import sys
@@ -52,6 +53,8 @@ def _be_worker(fd: int) -> NoReturn:
         log = os.open(boot.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        assert isinstance(sys.stdout, io.TextIOWrapper)
+        sys.stdout.reconfigure(line_buffering=True)
         channel.send_now([Hello(PROTOCOL_VERSION, os.getpid(), boot.generation)])
         code = run(boot, channel)
     except BaseException:
