@@ -54,8 +54,6 @@ class BotResolver:
         if bot.enabled and bot.cwd and not cwd.is_dir():
             self.report.add((*where, "cwd"), f"{cwd} is no folder; relative paths start at the project root")
         mode = bot.mode or self.document.mode
-        if bot.mode == "webhook":
-            self.report.add((*where, "mode"), "webhook is not part of this version; write mode: polling")
         self._check_limits(index, bot)
         self._check_kinds(index, bot.allowed_updates or ())
         return BotSettings(

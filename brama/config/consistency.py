@@ -27,8 +27,6 @@ def find_faults(
         bots: how many bots are configured.
         euid: the effective uid of this process.
     """
-    if document.mode == "webhook":
-        yield ("mode",), "webhook is not part of this version; write mode: polling"
     yield from _base_url_faults(document.telegram.base_url)
     yield from _api_faults(document)
     yield from _webhook_faults(document)

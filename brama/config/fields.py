@@ -12,6 +12,7 @@ from brama.config.readers import (
     as_ages,
     as_arguments,
     as_flag,
+    as_networks,
     as_secret,
     as_text,
     as_uids,
@@ -97,6 +98,8 @@ UidRange = Annotated[
 Count = Annotated[int, BeforeValidator(whole_number(1, 10**9)), _whole_schema(1, 10**9)]
 #: Whole number of at least 0.
 CountOrZero = Annotated[int, BeforeValidator(whole_number(0, 10**9)), _whole_schema(0, 10**9)]
+#: Connections of one bot, as setWebhook takes them.
+Connections = Annotated[int, BeforeValidator(whole_number(1, 100)), _whole_schema(1, 100)]
 #: TCP port; 0 lets the kernel choose one.
 Port = Annotated[int, BeforeValidator(whole_number(0, 65535)), _whole_schema(0, 65535)]
 Flag = Annotated[
@@ -119,6 +122,12 @@ Address = Annotated[
 ]
 FilePath = Annotated[
     Path, BeforeValidator(lambda value: Path(as_text(value))), WithJsonSchema({"type": "string"})
+]
+#: Networks as ``149.154.160.0/20``; a lone address is a network of one.
+Networks = Annotated[
+    tuple[str, ...],
+    BeforeValidator(as_networks),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
 #: ``package.module``
 ModuleName = Annotated[

@@ -11,6 +11,7 @@ from brama.config.fields import (
     Address,
     Ages,
     Arguments,
+    Connections,
     Count,
     Duration,
     DurationOrZero,
@@ -18,6 +19,7 @@ from brama.config.fields import (
     FilePath,
     Flag,
     ModuleName,
+    Networks,
     Port,
     Secret,
     Share,
@@ -35,6 +37,7 @@ LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     as_choice("debug", "info", "warning", "error", aliases={"warn": "warning"}),
 ]
+NetworkMode = Annotated[Literal["off", "warn", "enforce"], as_choice("off", "warn", "enforce")]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(as_items)]
 
 
@@ -148,20 +151,49 @@ class ApiSection(Section):
 
 
 class WebhookSection(Section):
-    """The webhook server; read and checked, not part of this version."""
+    """How Telegram brings updates to this machine, for bots in mode webhook."""
 
     host: Text | None = None
-    """Public https address given to Telegram; a port or path prefix in it stays."""
+    """Public https address given to Telegram; a port or path prefix in it stays. Variable: WEBHOOK_HOST."""
     port: Port = 8443
-    """Port the server listens on."""
+    """Port the server listens on. Variable: WEBHOOK_PORT."""
+    listen: Text | None = None
+    """Address the server listens on; without this key 127.0.0.1, with ssl_cert every address."""
     secret: Secret | None = None
-    """1 to 256 characters A-Z a-z 0-9 _ - that Telegram sends with every update."""
+    """Key from which each bot's own secret is derived. Variable: WEBHOOK_SECRET."""
     ssl_cert: FilePath | None = None
-    """Certificate file, when no proxy in front ends TLS."""
+    """Certificate file, when no proxy in front ends TLS. Variable: WEBHOOK_SSL_CERT."""
     ssl_key: FilePath | None = None
-    """Key file of the certificate."""
+    """Key file of the certificate. Variable: WEBHOOK_SSL_KEY."""
+    certificate: FilePath | None = None
+    """Public certificate that Telegram is given, for one that no authority has signed."""
+    max_connections: Connections = 40
+    """Most connections that Telegram opens for one bot, 1 to 100."""
+    max_body_size: Size = 1024**2
+    """Largest update that is read; a larger one is answered 413."""
+    trusted_proxies: Networks = ("127.0.0.0/8", "::1/128")
+    """Networks of proxies whose X-Real-IP is believed."""
+    networks: NetworkMode = "off"
+    """Whether updates must come from telegram_networks: off, warn or enforce."""
+    telegram_networks: Networks = ("149.154.160.0/20", "91.108.4.0/22")
+    """Networks that Telegram delivers from; it may change them."""
     auto_switch: Flag = False
-    """Fall back to polling while the webhook fails. Environment: AUTO_SWITCH_MODE."""
+    """Fall back to polling while Telegram cannot reach the webhook. Environment: AUTO_SWITCH_MODE."""
+    switch_after: Duration = 60.0
+    """How long Telegram must fail to reach a bot's webhook before the bot falls back to polling."""
+    return_after: Duration = 600.0
+    """How long a bot polls before its webhook is tried again; doubled after each try that fails, up to 1h."""
+
+
+class BotsSourceSection(Section):
+    """The platform's API that lists bots beside those of this file."""
+
+    url: Address | None = None
+    """Address that answers {"bots": [...]}; without it there are the bots of this file alone."""
+    token: Secret | None = None
+    """Sent to that address as a bearer token."""
+    interval: Duration = 60.0
+    """Time between two questions."""
 
 
 class RedisSection(Section):
@@ -276,6 +308,7 @@ class Document(Section):
     dedup: DedupSection = DedupSection()
     api: ApiSection = ApiSection()
     webhook: WebhookSection = WebhookSection()
+    bots_source: BotsSourceSection = BotsSourceSection()
     redis: RedisSection = RedisSection()
     jobs: JobsSection = JobsSection()
     zygote: ZygoteSection = ZygoteSection()

@@ -5,6 +5,7 @@ Python code. Only code, which validates without a context, may give a duration o
 """
 
 import difflib
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -152,6 +153,21 @@ def as_items(value: object) -> object:
     if not isinstance(value, list | tuple):
         raise refuse(f"must be a list, not {describe(value)}")
     return value
+
+
+def as_networks(value: object) -> tuple[str, ...]:
+    """Return networks in their canonical form, ``149.154.160.0/20``; comma-separated text is a list too."""
+    items = as_items(value)
+    assert isinstance(items, list | tuple)
+    return tuple(_network(item) for item in items)
+
+
+def _network(value: object) -> str:
+    text = as_text(value)
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise refuse(f"{describe(text)} is no network: {error}; write 149.154.160.0/20") from None
 
 
 def as_choice(*allowed: str, aliases: Mapping[str, str] | None = None) -> BeforeValidator:

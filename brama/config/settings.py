@@ -12,6 +12,7 @@ from brama.config.models import (
     ApiSection,
     BotLimitsSection,
     BotRestartSection,
+    BotsSourceSection,
     DedupSection,
     DeliverySection,
     HeartbeatSection,
@@ -53,6 +54,8 @@ class BotSettings(BaseModel):
     settings: dict[str, Any] = Field(default={}, repr=False)
     mode: Literal["polling", "webhook"] = "polling"
     enabled: bool = True
+    #: Where the entry stands: in the file, or in the platform's answer.
+    origin: Literal["file", "platform"] = "file"
     limits: BotLimitsSection = BotLimitsSection()
     restart: BotRestartSection = BotRestartSection()
     allowed_updates: tuple[str, ...] | None = None
@@ -92,6 +95,7 @@ class Settings(BaseModel):
     dedup: DedupSection = DedupSection()
     api: ApiSection = ApiSection()
     webhook: WebhookSection = WebhookSection()
+    bots_source: BotsSourceSection = BotsSourceSection()
     redis: RedisSection = RedisSection()
     jobs: JobsSection = JobsSection()
     zygote: ZygoteSection = ZygoteSection()
@@ -109,6 +113,8 @@ class Settings(BaseModel):
         """Return all secrets in here, for the redaction of logs."""
         held = [bot.token for bot in self.bots]
         held += [
-            secret for secret in (self.api.token, self.webhook.secret, self.redis.url) if secret is not None
+            secret
+            for secret in (self.api.token, self.webhook.secret, self.bots_source.token, self.redis.url)
+            if secret is not None
         ]
         return tuple(secret.get_secret_value() for secret in held if secret.get_secret_value())
