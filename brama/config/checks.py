@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from brama.config.consistency import is_loopback
+from brama.config.hosts import is_loopback
 from brama.config.settings import BotSettings, Settings
 from brama.config.values import format_duration
 

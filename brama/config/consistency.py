@@ -1,6 +1,5 @@
 """Finds settings that are right alone and wrong together, or wrong on this machine."""
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterator
@@ -9,10 +8,10 @@ from urllib.parse import urlsplit
 
 from brama.config.bots import absolute
 from brama.config.entry_points import find_module_fault
+from brama.config.hosts import is_host, is_loopback
 from brama.config.models import Document
 from brama.config.report import Location
 
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*\.?")
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
@@ -100,23 +99,6 @@ def _isolation_faults(document: Document, bots: int, euid: int) -> Iterator[tupl
         )
     if len(uids) < bots:
         yield where, f"has {len(uids)} uids for {bots} bots; write for example {uids[0]}-{uids[0] + bots - 1}"
-
-
-def is_host(host: str) -> bool:
-    """Return whether ``host`` is an IP address or could be a host's name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return bool(_HOST_NAME.fullmatch(host)) and not re.fullmatch(r"[0-9.]+", host)
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"
 
 
 def effective_uid() -> int:
