@@ -5,19 +5,21 @@ Paths become absolute, token and environment files are read, entry points are lo
 
 import os
 import re
-import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from brama.config.dotenv import read_dotenv
 from brama.config.entry_points import find_app_fault, find_script_fault
-from brama.config.models import BotSection, Document
+from brama.config.models import BotSection, Mode
+from brama.config.paths import absolute, is_open_to_all
+from brama.config.readers import describe
 from brama.config.report import Report
 from brama.config.settings import BotSettings
-from brama.config.validation import nearest
+from brama.config.validation import nearest, validate
 from brama.errors import ConfigError
 from brama.ids import BotId, TelegramId, telegram_id_of
 from brama.update_kinds import UPDATE_KINDS
@@ -28,6 +30,10 @@ RESERVED_IDS = frozenset({"master", "zygote"})
 _TOKEN = re.compile(r"[0-9]{1,19}:[A-Za-z0-9_-]{30,}")
 _MAX_TOKEN_FILE_BYTES = 4096
 _NOT_A_TOKEN = "is not a bot token (not shown here); it looks like 123456789:AAE... as @BotFather gave it"
+_NO_TOKEN = {
+    "file": "is missing; write token: ${NAME} or token_file: PATH",
+    "platform": "is missing; give the bot its token, or a token_file of this machine",
+}
 
 
 @dataclass(slots=True)
@@ -35,25 +41,32 @@ class BotResolver:
     """Resolves bots one by one and remembers what must be unique among them."""
 
     project_root: Path
-    document: Document
+    #: The fleet's, for bots without their own.
+    mode: Mode
+    #: Time between two heartbeats, in seconds.
+    heartbeat_s: float
     report: Report
+    #: Where the bots are listed.
+    origin: Literal["file", "platform"] = "file"
     #: Files that hold a secret and can be read by everybody.
     open_files: list[Path] = field(default_factory=list)
     _ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[TelegramId, tuple[int, str]] = field(default_factory=dict)
     _modules: dict[str, str | None] = field(default_factory=dict)
 
-    def resolve(self, index: int, bot: BotSection) -> BotSettings:
-        """Return bot number ``index`` of the file as it will be used; what is wrong goes to the report."""
-        where = ("bots", index)
+    def claim(self, index: int, bot: BotSection) -> str:
+        """Return the token of bot number ``index``, empty without one; no other may have it or its id."""
         self._check_id(index, bot.id)
-        token = self._token(index, bot)
+        return self._token(index, bot)
+
+    def resolve(self, index: int, bot: BotSection, token: str) -> BotSettings:
+        """Return bot number ``index`` as it will be used; what is wrong goes to the report."""
+        where = ("bots", index)
         script = self._path(bot.script)
         self._check_entry(index, bot, script)
         cwd = self._path(bot.cwd) or (script.parent if script and not bot.app else self.project_root)
         if bot.enabled and bot.cwd and not cwd.is_dir():
             self.report.add((*where, "cwd"), f"{cwd} is no folder; relative paths start at the project root")
-        mode = bot.mode or self.document.mode
         self._check_limits(index, bot)
         self._check_kinds(index, bot.allowed_updates or ())
         return BotSettings(
@@ -67,8 +80,9 @@ class BotResolver:
             env=self._environment_file(index, bot) | bot.env,
             token_env=bot.token_env,
             settings=bot.settings,
-            mode=mode,
+            mode=bot.mode or self.mode,
             enabled=bot.enabled,
+            origin=self.origin,
             limits=bot.limits,
             restart=bot.restart,
             allowed_updates=bot.allowed_updates,
@@ -107,7 +121,7 @@ class BotResolver:
             key = "token_file"
             token = self._read_token_file(index, bot.token_file, bot.enabled)
         elif bot.enabled:
-            self.report.add(where, "is missing; write token: ${NAME} or token_file: PATH")
+            self.report.add(where, _NO_TOKEN[self.origin])
         if not token:
             return ""
         if not _TOKEN.fullmatch(token):
@@ -159,8 +173,8 @@ class BotResolver:
             self.report.add(where, "neither script nor app says what to run; write script: bots/shop.py")
 
     def _check_limits(self, index: int, bot: BotSection) -> None:
-        timeout_s, interval_s = bot.limits.worker_timeout, self.document.heartbeat.interval
-        if timeout_s is not None and timeout_s <= interval_s:
+        timeout_s = bot.limits.worker_timeout
+        if timeout_s is not None and timeout_s <= self.heartbeat_s:
             where = ("bots", index, "limits", "worker_timeout")
             self.report.add(where, "must be more than heartbeat.interval, or the bot always counts as hung")
 
@@ -182,11 +196,18 @@ class BotResolver:
             return {}
 
 
-def absolute(path: Path, root: Path) -> Path:
-    """Return ``path`` made absolute from ``root``, ``~`` expanded, ``..`` folded, links kept."""
-    return Path(os.path.normpath(root / os.path.expanduser(path)))
-
-
-def is_open_to_all(status: os.stat_result) -> bool:
-    """Return whether a file can be read by every user of the machine (its folder's mode aside)."""
-    return bool(status.st_mode & stat.S_IROTH)
+def read_entries(
+    raw_bots: list[Any], report: Report, model: type[BotSection] = BotSection
+) -> Iterator[tuple[int, BotSection]]:
+    """Yield each entry of a list of bots that can be made sense of, with its index; the rest is reported."""
+    for index, raw in enumerate(raw_bots):
+        where = ("bots", index)
+        if not isinstance(raw, dict):
+            report.add(where, f"must be a mapping that starts with id:, not {describe(raw)}")
+            continue
+        if raw.get("id") is None:
+            report.add_broken((*where, "id"), "is missing; write id: NAME")
+            raw = {**raw, "id": "unnamed"}
+        section = validate(model, raw, report, where)
+        if section is not None:
+            yield index, section

@@ -1,35 +1,40 @@
 """Finds settings that are right alone and wrong together, or wrong on this machine."""
 
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from brama.config.bots import absolute
 from brama.config.entry_points import find_module_fault
 from brama.config.hosts import is_host, is_loopback
 from brama.config.models import Document
+from brama.config.paths import absolute
 from brama.config.report import Location
+from brama.config.settings import BotSettings
+from brama.config.webhook_faults import find_webhook_faults, webhook_user
 
-_WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
+#: The platform is asked no more often than this, in seconds.
+MIN_SOURCE_INTERVAL_S = 1.0
 
 
 def find_faults(
-    document: Document, project_root: Path, bots: int, euid: int
+    document: Document, project_root: Path, bots: Sequence[BotSettings], entries: int, euid: int
 ) -> Iterator[tuple[Location, str]]:
     """Yield what is wrong, with its location.
 
     Args:
         document: the file, each section valid by itself.
         project_root: where relative paths start.
-        bots: how many bots are configured.
+        bots: those whose entries could be read.
+        entries: how many bots are configured.
         euid: the effective uid of this process.
     """
     yield from _base_url_faults(document.telegram.base_url)
     yield from _api_faults(document)
-    yield from _webhook_faults(document)
-    yield from _isolation_faults(document, bots, euid)
+    user = webhook_user(bots, document.mode, document.bots_source.url)
+    yield from find_webhook_faults(document.webhook, document.telegram.base_url, project_root, user)
+    yield from _source_faults(document)
+    yield from _isolation_faults(document, entries, euid)
     for index, module in enumerate(document.zygote.preload):
         if fault := find_module_fault(module, project_root):
             yield ("zygote", "preload", index), f"{fault}; install it or leave it out"
@@ -63,6 +68,36 @@ def _base_url_faults(url: str) -> Iterator[tuple[Location, str]]:
         yield where, f"{shown} ends with /bot, which is added by itself; leave it out"
 
 
+def _source_faults(document: Document) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong with the platform's address, which may hold a key and is not shown."""
+    source = document.bots_source
+    if source.url is not None and (fault := _find_url_fault(source.url)):
+        yield ("bots_source", "url"), fault
+    if source.token is not None and (fault := _find_key_fault(source.token.get_secret_value())):
+        yield ("bots_source", "token"), fault
+    if source.interval < MIN_SOURCE_INTERVAL_S:
+        yield ("bots_source", "interval"), "must be at least 1s; write for example 60s"
+
+
+def _find_url_fault(url: str) -> str | None:
+    way_out = "write https://platform.example.com/bots"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return f"is not an address (not shown here); {way_out}"
+    if parts.scheme not in {"http", "https"} or not host or not url.isascii() or " " in url or port == 0:
+        return f"is not an http address (not shown here); {way_out}"
+    if "@" in parts.netloc:
+        return f"holds a user or password; write the key as bots_source.token, and {way_out}"
+    return 'has a "#", which no server sees; leave it out' if "#" in url else None
+
+
+def _find_key_fault(text: str) -> str | None:
+    """Return why ``text`` cannot be sent as a bearer token, None if it can."""
+    return "must be ASCII without blanks (not shown here)" if " " in text or not text.isascii() else None
+
+
 def _api_faults(document: Document) -> Iterator[tuple[Location, str]]:
     host, token = document.api.host, document.api.token
     if not is_host(host):
@@ -72,19 +107,8 @@ def _api_faults(document: Document) -> Iterator[tuple[Location, str]]:
             ("api", "host"),
             f"{host} can be reached from other machines; set api.token (ALLOWED_API_KEY) or write 127.0.0.1",
         )
-    if token is not None:
-        text = token.get_secret_value()
-        if " " in text or not text.isascii():
-            yield ("api", "token"), "must be ASCII without blanks (not shown here)"
-
-
-def _webhook_faults(document: Document) -> Iterator[tuple[Location, str]]:
-    webhook = document.webhook
-    if webhook.secret is not None and not _WEBHOOK_SECRET.fullmatch(webhook.secret.get_secret_value()):
-        yield ("webhook", "secret"), "must be 1 to 256 of A-Z a-z 0-9 _ - (not shown here)"
-    if (webhook.ssl_cert is None) != (webhook.ssl_key is None):
-        key = "ssl_cert" if webhook.ssl_key is None else "ssl_key"
-        yield ("webhook", key), "ssl_cert and ssl_key go together; write both or none"
+    if token is not None and (fault := _find_key_fault(token.get_secret_value())):
+        yield ("api", "token"), fault
 
 
 def _isolation_faults(document: Document, bots: int, euid: int) -> Iterator[tuple[Location, str]]:
@@ -97,8 +121,15 @@ def _isolation_faults(document: Document, bots: int, euid: int) -> Iterator[tupl
             where,
             f"needs a supervisor that runs as root, this is uid {euid}; run it as root or leave the key out",
         )
-    if len(uids) < bots:
-        yield where, f"has {len(uids)} uids for {bots} bots; write for example {uids[0]}-{uids[0] + bots - 1}"
+    if shortage := find_uid_shortage(uids, bots):
+        yield where, shortage
+
+
+def find_uid_shortage(uids: range | None, bots: int) -> str | None:
+    """Return in words that ``uids`` are too few for so many bots, None if they are not."""
+    if uids is None or len(uids) >= bots:
+        return None
+    return f"has {len(uids)} uids for {bots} bots; write for example {uids[0]}-{uids[0] + bots - 1}"
 
 
 def effective_uid() -> int:

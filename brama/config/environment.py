@@ -1,6 +1,6 @@
-"""Makes up the environment that a bot is given."""
+"""Decides which variables a bot is given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from brama.config.overlay import is_withheld
 from brama.config.settings import BotSettings
@@ -17,3 +17,21 @@ def bot_environment(bot: BotSettings, environ: Mapping[str, str]) -> dict[str, s
     }
     token = {bot.token_env: bot.token.get_secret_value()} if bot.token_env else {}
     return inherited | bot.env | token
+
+
+def withhold(
+    bots: Iterable[BotSettings], named: frozenset[str], environ: Mapping[str, str]
+) -> tuple[BotSettings, ...]:
+    """Return ``bots`` with the names of the variables that hold what is not theirs, in one set for all.
+
+    Args:
+        bots: all that the master runs.
+        named: variables that some ``${...}`` of the configuration names.
+        environ: the master's environment; what holds a token is withheld under any name.
+    """
+    bots = tuple(bots)
+    tokens = {bot.token.get_secret_value() for bot in bots} - {""}
+    withheld = named | {name for name, text in environ.items() if text.strip() in tokens}
+    return tuple(
+        bot if bot.withheld == withheld else bot.model_copy(update={"withheld": withheld}) for bot in bots
+    )

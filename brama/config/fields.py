@@ -120,6 +120,12 @@ Address = Annotated[
     BeforeValidator(lambda value: as_text(value).rstrip("/")),
     WithJsonSchema({"type": "string", "pattern": f"^https?://|{VARIABLE_PATTERN}"}),
 ]
+#: An http address as it is written, which may hold a key.
+Link = Annotated[
+    str,
+    BeforeValidator(as_text),
+    WithJsonSchema({"type": "string", "pattern": f"^https?://|{VARIABLE_PATTERN}"}),
+]
 FilePath = Annotated[
     Path, BeforeValidator(lambda value: Path(as_text(value))), WithJsonSchema({"type": "string"})
 ]

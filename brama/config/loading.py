@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from brama.config.bots import BotResolver, absolute, is_open_to_all
+from brama.config.bots import BotResolver, read_entries
 from brama.config.consistency import effective_uid, find_faults
 from brama.config.dotenv import DotenvError, read_dotenv
+from brama.config.environment import withhold
 from brama.config.finding import find_config, project_root_of
-from brama.config.models import BotSection, Document
+from brama.config.models import Document, WebhookSection
 from brama.config.overlay import lay_over
+from brama.config.paths import absolute, display_name, is_open_to_all, say_open
 from brama.config.readers import describe
 from brama.config.report import Report
-from brama.config.settings import BotSettings, Settings
+from brama.config.settings import Settings
 from brama.config.substitution import Variables
 from brama.config.validation import validate
 from brama.config.yaml_tree import TreeBuilder
@@ -37,13 +39,13 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
         ConfigError: something is wrong; the text has one line for each problem, without any secret.
     """
     config_path = Path(os.path.abspath(path or find_config(None, environ, Path.cwd())))
-    name = _display_name(config_path)
+    name = display_name(config_path)
     text, config_is_open = _read(config_path, name)
     report = Report(name)
     dotenv_path = config_path.parent / ".env"
     dotenv = _read_beside(dotenv_path, report)
     merged = {**dotenv, **environ}
-    variables = Variables(merged, f"the environment or in {_display_name(dotenv_path)}")
+    variables = Variables(merged, f"the environment or in {display_name(dotenv_path)}")
     builder = TreeBuilder(report, variables)
     tree = builder.build(text)
     lay_over(tree, merged, report)
@@ -51,17 +53,25 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     raw_bots = _take_bots(tree, report)
     document = validate(Document, tree, report) or Document()
     root = project_root_of(config_path)
-    resolver = BotResolver(root, document, report)
-    bots = _resolve_bots(raw_bots, resolver, report)
-    report.extend(find_faults(document, root, len(raw_bots), effective_uid()))
+    resolver = BotResolver(root, document.mode, document.heartbeat.interval, report)
+    bots = [
+        resolver.resolve(index, bot, resolver.claim(index, bot))
+        for index, bot in read_entries(raw_bots, report)
+    ]
+    report.extend(find_faults(document, root, bots, len(raw_bots), effective_uid()))
     report.raise_if_any()
 
     sections = {key: getattr(document, key) for key in Settings.model_fields if key in Document.model_fields}
+    webhook = _with_absolute_files(document.webhook, root)
     changed = {
         "state_dir": absolute(document.state_dir, root),
         "logs_dir": absolute(document.logs_dir, root),
-        "bots": _withhold(bots, variables, environ),
-        "notices": tuple(_notices(builder, config_path, config_is_open, dotenv_path, dotenv, resolver)),
+        "bots": withhold(bots, variables.used, environ),
+        "webhook": webhook,
+        "withheld": variables.used,
+        "notices": tuple(
+            _notices(builder, config_path, config_is_open, dotenv_path, dotenv, resolver, webhook.ssl_key)
+        ),
     }
     return Settings(config_path=config_path, project_root=root, **sections | changed)
 
@@ -77,30 +87,11 @@ def _take_bots(tree: dict[str, Any], report: Report) -> list[Any]:
     return raw
 
 
-def _resolve_bots(raw_bots: list[Any], resolver: BotResolver, report: Report) -> list[BotSettings]:
-    bots = []
-    for index, raw in enumerate(raw_bots):
-        where = ("bots", index)
-        if not isinstance(raw, dict):
-            report.add(where, f"must be a mapping that starts with id:, not {describe(raw)}")
-            continue
-        if raw.get("id") is None:
-            report.add_broken((*where, "id"), "is missing; write id: NAME")
-            raw["id"] = "unnamed"
-        section = validate(BotSection, raw, report, where)
-        if section is not None:
-            bots.append(resolver.resolve(index, section))
-    return bots
-
-
-def _withhold(
-    bots: list[BotSettings], variables: Variables, environ: Mapping[str, str]
-) -> tuple[BotSettings, ...]:
-    """Return ``bots`` with the names of the variables that hold what is not theirs, in one set for all."""
-    tokens = {bot.token.get_secret_value() for bot in bots} - {""}
-    held = {name for name, text in environ.items() if text.strip() in tokens}
-    withheld = variables.used | held
-    return tuple(bot.model_copy(update={"withheld": withheld}) for bot in bots)
+def _with_absolute_files(webhook: WebhookSection, root: Path) -> WebhookSection:
+    files = {key: getattr(webhook, key) for key in ("ssl_cert", "ssl_key", "certificate")}
+    return webhook.model_copy(
+        update={key: absolute(path, root) for key, path in files.items() if path is not None}
+    )
 
 
 def _notices(
@@ -110,15 +101,17 @@ def _notices(
     dotenv_path: Path,
     dotenv: Mapping[str, str],
     resolver: BotResolver,
+    ssl_key: Path | None,
 ) -> Iterator[str]:
     """Yield a line for each file with secrets that everybody can read."""
     files = list(resolver.open_files)
+    if ssl_key is not None and ssl_key.is_file() and is_open_to_all(ssl_key.stat()):
+        files.insert(0, ssl_key)
     if dotenv and is_open_to_all(dotenv_path.stat()):
         files.insert(0, dotenv_path)
     if builder.literal_secrets and config_is_open:
         files.insert(0, config_path)
-    for file in files:
-        yield f"{_display_name(file)} holds secrets and every user of this machine can read it; chmod 600 it"
+    yield from map(say_open, files)
 
 
 def _read(path: Path, name: str) -> tuple[str, bool]:
@@ -145,16 +138,8 @@ def _read_beside(path: Path, report: Report) -> dict[str, str]:
         return read_dotenv(path)
     except DotenvError as error:
         for fault in error.faults:
-            report.add_elsewhere(_display_name(path), fault)
+            report.add_elsewhere(display_name(path), fault)
         return error.variables
     except ConfigError as error:
-        report.add_elsewhere(_display_name(path), str(error))
+        report.add_elsewhere(display_name(path), str(error))
         return {}
-
-
-def _display_name(path: Path) -> str:
-    """Return ``path`` as the operator would write it from where he is."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return str(path)

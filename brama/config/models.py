@@ -18,6 +18,7 @@ from brama.config.fields import (
     EntryPoint,
     FilePath,
     Flag,
+    Link,
     ModuleName,
     Networks,
     Port,
@@ -188,7 +189,7 @@ class WebhookSection(Section):
 class BotsSourceSection(Section):
     """The platform's API that lists bots beside those of this file."""
 
-    url: Address | None = None
+    url: Link | None = None
     """Address that answers {"bots": [...]}; without it there are the bots of this file alone."""
     token: Secret | None = None
     """Sent to that address as a bearer token."""

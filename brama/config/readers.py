@@ -1,7 +1,8 @@
 """Reads single settings, and says to anything else what is wrong with it.
 
-A value comes from YAML (already a str, int, float, bool, list or dict), as text from the environment, or from
-Python code. Only code, which validates without a context, may give a duration or size as a plain number.
+A value comes from YAML or JSON (already a str, int, float, bool, list or dict), as text from the environment,
+or from Python code. Only code, which validates without a context, may give a duration or size as a plain
+number.
 """
 
 import difflib
@@ -57,7 +58,7 @@ def as_text(value: object) -> str:
         return str(value)
     if isinstance(value, bool | int | float):
         kind = "true or false" if isinstance(value, bool) else "a number"
-        raise refuse(f'{describe(value)} is {kind} to YAML; write it in quotes: "{json.dumps(value)}"')
+        raise refuse(f'{describe(value)} is {kind}; write it in quotes: "{json.dumps(value)}"')
     if not isinstance(value, str):
         raise refuse(f"must be text, not {describe(value)}")
     text = value.strip()
@@ -73,7 +74,7 @@ def as_secret(value: object) -> SecretStr:
     if isinstance(value, SecretStr):
         return value
     if not isinstance(value, str):
-        raise refuse("is not text to YAML (not shown here); put it in quotes")
+        raise refuse("is not text (not shown here); put it in quotes")
     return SecretStr(as_text(value))
 
 
@@ -184,13 +185,17 @@ def as_choice(*allowed: str, aliases: Mapping[str, str] | None = None) -> Before
 
 
 def as_arguments(value: object) -> tuple[str, ...]:
-    """Return the arguments of a process, each as it was written."""
+    """Return the arguments of a process, each as it was written.
+
+    Numbers and booleans, which come from code and JSON, become their JSON text.
+    """
     if not isinstance(value, list | tuple):
         raise refuse(f"must be a list such as [--verbose, shop], not {describe(value)}")
-    for text in value:
+    texts = [json.dumps(item) if isinstance(item, bool | int | float) else item for item in value]
+    for text in texts:
         if not isinstance(text, str) or "\0" in text:
             raise refuse(f"{describe(text)} cannot be an argument; write text, in quotes where needed")
-    return tuple(value)
+    return tuple(texts)
 
 
 def as_ages(value: object) -> dict[str, object]:
@@ -209,7 +214,7 @@ def as_ages(value: object) -> dict[str, object]:
 def as_variables(value: object) -> dict[str, str]:
     """Return a mapping of variable names to text as it was written.
 
-    Numbers and booleans, which only code passes, become their JSON text.
+    Numbers and booleans, which come from code and JSON, become their JSON text.
     """
     if not isinstance(value, dict):
         raise refuse(f"must be a mapping of NAME: value, not {describe(value)}")

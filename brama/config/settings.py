@@ -102,6 +102,8 @@ class Settings(BaseModel):
     isolation: IsolationSection = IsolationSection()
     log: LogSection = LogSection()
     bots: tuple[BotSettings, ...] = ()
+    #: Variables that some ``${...}`` of the file names.
+    withheld: frozenset[str] = Field(default=frozenset(), repr=False)
     #: What loading saw that is allowed and unwise, such as secrets in a file that others may read.
     notices: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ A part with wrong keys is validated again without them, so that later checks see
 
 import difflib
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -23,13 +24,14 @@ def validate(model: type[_Model], raw: Any, report: Report, prefix: Location = (
 
     Args:
         model: what ``raw`` must be.
-        raw: a part of the file; keys that are wrong are removed from it.
+        raw: a part of the file; it stays as it is.
         report: takes what is wrong.
         prefix: where ``raw`` stands in the file.
 
     Returns:
         None if nothing can be made of it.
     """
+    is_copied = False
     while True:
         try:
             return model.model_validate(raw, context={"source": "file"})
@@ -40,6 +42,8 @@ def validate(model: type[_Model], raw: Any, report: Report, prefix: Location = (
             text = _explain(problem, model)
             report.add(location, report.empty_text(location) if text == EMPTY else text)
         report.broken.update(location for location, _ in found)
+        if not is_copied:
+            raw, is_copied = deepcopy(raw), True
         removed = [_remove(raw, problem["loc"]) for problem in problems]
         if not any(removed) or any(problem["type"] == "missing" for problem in problems):
             return None

@@ -138,7 +138,6 @@ PROBLEMS = [
     ("bots: [shop]", 'brama.yaml:1: bots[0]: must be a mapping that starts with id:, not "shop"'),
     # values
     ("mode: poling", 'brama.yaml:1: mode: "poling" is not known; write polling or webhook'),
-    ("mode: webhook", "brama.yaml:1: mode: webhook is not part of this version; write mode: polling"),
     (
         "limits:\n  memory_per_worker: 15O MB",
         'brama.yaml:2: limits.memory_per_worker: "15O MB" is not a size; write 150MB',
@@ -165,7 +164,7 @@ PROBLEMS = [
         "dedup: {content: on}",
         'brama.yaml:1: dedup.content: on is not plain; write true, or "on" if text is meant',
     ),
-    ("state_dir: 5", 'brama.yaml:1: state_dir: 5 is a number to YAML; write it in quotes: "5"'),
+    ("state_dir: 5", 'brama.yaml:1: state_dir: 5 is a number; write it in quotes: "5"'),
     ("state_dir: ''", "brama.yaml:1: state_dir: is empty; write a value, or leave the key out"),
     ("state_dir: [a]", "brama.yaml:1: state_dir: must be text, not a list"),
     ("state_dir: bots/shop.py", "state_dir: bots/shop.py is no folder"),
@@ -207,7 +206,7 @@ PROBLEMS = [
     ("api: {host: a b}", 'api.host: "a b" is neither an IP address nor a host name'),
     ("api: {host: 127.0.0.300}", 'api.host: "127.0.0.300" is neither an IP address nor a host name'),
     ("api: {token: a b}", "api.token: must be ASCII without blanks (not shown here)"),
-    ("api: {token: 12345678}", "api.token: is not text to YAML (not shown here); put it in quotes"),
+    ("api: {token: 12345678}", "api.token: is not text (not shown here); put it in quotes"),
     ("webhook: {secret: 'a!b'}", "webhook.secret: must be 1 to 256 of A-Z a-z 0-9 _ - (not shown here)"),
     ("webhook: {ssl_cert: a.pem}", "webhook.ssl_cert: ssl_cert and ssl_key go together; write both or none"),
     ("isolation: {uids: 5-1}", 'isolation.uids: "5-1" is not a range of uids from 1 to'),
@@ -224,7 +223,7 @@ PROBLEMS = [
     ("- {id: " + "x" * 65 + "}", "is no id; it must be 1 to 64"),
     ("- {id: master}", 'bots[0].id: "master" is the supervisor\'s own name; choose another'),
     ("- {id: 001}", 'bots[0].id: 001 without quotes is read in different ways; write "001" in quotes'),
-    ("- {id: 12}", 'bots[0].id: 12 is a number to YAML; write it in quotes: "12"'),
+    ("- {id: 12}", 'bots[0].id: 12 is a number; write it in quotes: "12"'),
     ("- {id: a, token: null}", "bots[0].token: is missing; write token: ${NAME} or token_file: PATH"),
     (
         "- {id: a, token: '123:hush'}",
@@ -276,7 +275,7 @@ PROBLEMS = [
     ("- {id: a, token_env: A-B}", 'bots[0].token_env: "A-B" is not the name of a variable'),
     ("- {id: a, settings: [1]}", "bots[0].settings: must be a mapping (key: value), not a list"),
     ("- {id: a, settings: {x: on}}", "bots[0].settings.x: on is not plain; write true"),
-    ("- {id: a, mode: webhook}", "bots[0].mode: webhook is not part of this version; write mode: polling"),
+    ("- {id: a, mode: push}", 'bots[0].mode: "push" is not known; write polling or webhook'),
     ("- {id: a, limits: {memory: 1}}", "bots[0].limits.memory: 1 has no unit; write 1MB"),
     (
         "- {id: a, limits: {worker_timeout: 5s}}",
@@ -284,7 +283,7 @@ PROBLEMS = [
     ),
     ("- {id: a, limits: {mem: 1MB}}", "bots[0].limits.mem: is not known; did you mean memory?"),
     ("- {id: a, allowed_updates: [mesage]}", '[0]: "mesage" is no kind of update; did you mean message?'),
-    ("- {id: a, allowed_updates: [poll, 5]}", "bots[0].allowed_updates[1]: 5 is a number to YAML"),
+    ("- {id: a, allowed_updates: [poll, 5]}", "bots[0].allowed_updates[1]: 5 is a number"),
     ("- {id: a, enabled: 5}", "bots[0].enabled: 5 is neither true nor false"),
     ("- {id: a, idle_timeout: never}", 'bots[0].idle_timeout: "never" is not a duration'),
     ("- {id: a, toekn: x}", "bots[0].toekn: is not known; did you mean token?"),
@@ -306,9 +305,9 @@ def test_a_problem_is_one_line_with_key_value_and_way_out(project: Project, text
     [
         (
             "id: a, script: bots/shop.py, token: 1",
-            "token: is not text to YAML (not shown here); put it in quotes",
+            "token: is not text (not shown here); put it in quotes",
         ),
-        ("script: bots/shop.py, token: '${SHOP_BOT_TOKEN}', id: 5", "id: 5 is a number to YAML"),
+        ("script: bots/shop.py, token: '${SHOP_BOT_TOKEN}', id: 5", "id: 5 is a number"),
         ("script: bots/shop.py, token: '${SHOP_BOT_TOKEN}', id: ''", "id: is empty; write a value"),
         ("id: a, token: '${SHOP_BOT_TOKEN}', app: nosuch.mod", 'app: "nosuch.mod" is not an entry point'),
         (
@@ -326,7 +325,7 @@ def test_all_problems_come_in_one_report_in_the_order_of_the_file(project: Proje
     token = made_up_token(7)
     problems = project.problems(
         f"""\
-mode: webhook
+mode: hook
 limits: {{memory_per_worker: 15O MB, worker_timeout: 1}}
 typo: 1
 bots:

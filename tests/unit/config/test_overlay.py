@@ -71,7 +71,6 @@ def test_the_exact_name_wins_over_the_old_one(project: Project):
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("BOT_MODE", "webhook", "environment: BOT_MODE: webhook is not part of this version"),
         ("BOT_MODE", "x", 'environment: BOT_MODE: "x" is not known; write polling or webhook'),
         ("WEBHOOK_PORT", "x", 'environment: WEBHOOK_PORT: "x" is not a whole number'),
         (
