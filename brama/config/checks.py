@@ -8,18 +8,20 @@ from urllib.parse import urlsplit
 from brama.config.hosts import is_loopback
 from brama.config.settings import BotSettings, Settings
 from brama.config.values import format_duration
-
-#: A key that takes longer to guess than anybody has.
-_LONG_KEY_CHARACTERS = 16
+from brama.config.webhook_faults import webhook_user
+from brama.config.webhook_warnings import LONG_KEY_CHARACTERS, webhook_warnings
 
 
 def warnings(settings: Settings) -> list[str]:
     """Return one line for each thing worth a second look; none of them keeps the fleet from starting."""
     enabled = [bot for bot in settings.bots if bot.enabled]
+    is_webhook_used = webhook_user(enabled, settings.mode, settings.bots_source.url) is not None
     return [
         *settings.notices,
         *_fleet_warnings(settings, len(enabled)),
         *_api_warnings(settings),
+        *_source_warnings(settings),
+        *(webhook_warnings(settings.webhook) if is_webhook_used else ()),
         *_timing_warnings(settings),
         *_shared_script_warnings(enabled),
         *_token_env_warnings(enabled),
@@ -27,7 +29,7 @@ def warnings(settings: Settings) -> list[str]:
 
 
 def _fleet_warnings(settings: Settings, enabled: int) -> Iterator[str]:
-    if not enabled:
+    if not enabled and settings.bots_source.url is None:
         yield "bots: no bot is enabled; there is nothing to run"
     cores = os.cpu_count() or 1
     limits = settings.limits
@@ -44,11 +46,17 @@ def _fleet_warnings(settings: Settings, enabled: int) -> Iterator[str]:
 
 def _api_warnings(settings: Settings) -> Iterator[str]:
     token = settings.api.token
-    if token is not None and len(token.get_secret_value()) < _LONG_KEY_CHARACTERS:
-        yield f"api.token is shorter than {_LONG_KEY_CHARACTERS} characters and can be guessed"
+    if token is not None and len(token.get_secret_value()) < LONG_KEY_CHARACTERS:
+        yield f"api.token is shorter than {LONG_KEY_CHARACTERS} characters and can be guessed"
     base = urlsplit(settings.telegram.base_url)
     if base.scheme == "http" and not is_loopback(base.hostname or ""):
         yield f"telegram.base_url: tokens and messages travel to {base.hostname} unencrypted; use https"
+
+
+def _source_warnings(settings: Settings) -> Iterator[str]:
+    address = urlsplit(settings.bots_source.url or "")
+    if address.scheme == "http" and not is_loopback(address.hostname or ""):
+        yield f"bots_source.url: tokens of bots travel from {address.hostname} unencrypted; use https"
 
 
 def _timing_warnings(settings: Settings) -> Iterator[str]:

@@ -20,7 +20,7 @@ def find_certificate_fault(path: Path) -> str | None:
         return fault
     begin, end = text.find(_BEGIN_CERTIFICATE), text.find(_END_CERTIFICATE)
     if begin < 0 or end < begin:
-        return f"{path} is no certificate in PEM; it has a line {_BEGIN_CERTIFICATE}"
+        return f"{path} is no certificate in PEM, which has a line {_BEGIN_CERTIFICATE}"
     first = text[begin : end + len(_END_CERTIFICATE)]
     try:
         ssl.create_default_context(cadata=first)
@@ -40,7 +40,7 @@ def find_key_fault(path: Path, cert: Path | None) -> str | None:
     if fault:
         return fault
     if "PRIVATE KEY-----" not in text:
-        return f"{path} is no key in PEM; it has a line -----BEGIN PRIVATE KEY-----"
+        return f"{path} is no key in PEM, which has a line -----BEGIN PRIVATE KEY-----"
     if cert is None:
         return None
     try:

@@ -241,5 +241,10 @@ def _is_bottomless(text: str) -> bool:
 
 
 def _is_verbatim(location: Location) -> bool:
-    """Return whether scalars at ``location`` are text as written: a bot's environment and arguments."""
+    """Return whether scalars at ``location`` are text as written.
+
+    They are in a bot's environment and arguments, and where ``off`` is a choice.
+    """
+    if location == ("webhook", "networks"):
+        return True
     return len(location) == 4 and location[0] == "bots" and location[2] in {"env", "args"}
