@@ -196,7 +196,7 @@ class TreeBuilder:
                 raise self._refused(node, location, str(error)) from None
             except ValueError as error:
                 raise self._refused(node, location, str(error)) from None
-        if text and location and location[-1] in SECRET_KEYS:
+        if text and location and location[-1] in SECRET_KEYS and not _is_plain_address(location, text):
             self.literal_secrets.append(location)
         is_quoted = bool(node.style)  # plain is None to the Python parser, empty to the C one
         if is_quoted or (_is_verbatim(location) and node.tag != _TAG + "null"):
@@ -248,3 +248,8 @@ def _is_verbatim(location: Location) -> bool:
     if location == ("webhook", "networks"):
         return True
     return len(location) == 4 and location[0] == "bots" and location[2] in {"env", "args"}
+
+
+def _is_plain_address(location: Location, text: str) -> bool:
+    """Return whether ``text`` stands where a key may stand, and has no place for one."""
+    return location == ("bots_source", "url") and "?" not in text

@@ -1,5 +1,6 @@
 """The data in config/: the schema is the models', the examples are accepted."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import yaml
 from telegram.constants import UpdateType
 
 from brama.config.checks import warnings
-from brama.config.json_schema import schema_text
+from brama.config.json_schema import answer_schema_text, schema_text
 from brama.config.loading import load_settings
+from brama.config.models import BotSection
 from brama.config.overlay import OWN_NAMES
 from brama.config.settings import Settings
 from brama.update_kinds import UPDATE_KINDS
@@ -20,8 +22,19 @@ EXAMPLES = sorted(CONFIG.glob("examples/*.yaml"))
 
 
 def test_the_schema_is_that_of_the_models():
-    command = "python -m brama.config.json_schema config/brama.schema.json"
+    command = "python -m brama.config.json_schema config"
     assert (CONFIG / "brama.schema.json").read_text() == schema_text(), f"run {command}"
+    assert (CONFIG / "bots_source.schema.json").read_text() == answer_schema_text(), f"run {command}"
+
+
+def test_the_schema_of_the_answer_knows_what_the_reader_knows():
+    schema = json.loads(answer_schema_text())
+    bot = schema["$defs"]["PlatformBot"]
+    assert set(bot["properties"]) == set(BotSection.model_fields)
+    assert (schema["required"], schema["additionalProperties"]) == (["bots"], False)
+    assert (bot["required"], bot["additionalProperties"]) == (["id"], False)
+    assert "{" not in "".join(re.findall(r'"pattern": "([^"]*)"', answer_schema_text()))
+    assert re.fullmatch(bot["properties"]["idle_timeout"]["anyOf"][0]["pattern"], "1h 30m")
 
 
 def test_the_shipped_configuration_is_accepted():
@@ -50,6 +63,7 @@ def test_examples_are_accepted(example: Path, tmp_path: Path, monkeypatch: pytes
         name: made_up_token(number) for number, name in enumerate(re.findall(r"\$\{(\w+_TOKEN)\}", text))
     }
     environ.pop("OLD_BOT_TOKEN", None)
+    environ["WEBHOOK_SECRET"] = "0123456789abcdef" * 2
     for number, bot in enumerate(document["bots"]):
         files = {
             bot.get("script"): "",
@@ -67,6 +81,7 @@ def test_examples_are_accepted(example: Path, tmp_path: Path, monkeypatch: pytes
     path.write_text(text)
     settings = load_settings(path, environ)
     assert len(settings.bots) == len(document["bots"])
+    assert settings.bots or settings.bots_source.url
     assert not [line for line in warnings(settings) if "isolation.uids is not set" not in line]
 
 
