@@ -16,6 +16,10 @@ Location = tuple[str | int, ...]
 
 #: Anything shaped like a bot token that an operator put where it does not belong.
 _TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]{20,}")
+#: What would break a line or confuse a terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: Longest key that is shown whole, in characters.
+_MAX_KEY = 60
 #: Keys whose values are never shown, whatever is wrong with them.
 SECRET_KEYS = frozenset({"token", "secret", "url"})
 
@@ -31,7 +35,11 @@ def spell(location: Location) -> str:
     """Return ``bots[2].limits.memory`` for ``("bots", 2, "limits", "memory")``."""
     text = ""
     for step in location:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            key = step if len(step) <= _MAX_KEY else f"{step[: _MAX_KEY - 3]}..."
+            text += f".{key}" if text else key
     return text
 
 
@@ -101,7 +109,7 @@ class Report:
             raise ConfigError("\n".join(self.texts))
 
     def _note(self, line: int, text: str) -> None:
-        self._problems[line, _TOKEN.sub("<token>", text.replace("\n", " "))] = None
+        self._problems[line, _TOKEN.sub("<token>", _CONTROL.sub(" ", text))] = None
 
     def _variable_of(self, location: Location) -> str | None:
         """Return the variable that set the key, or made its section where the file has none."""

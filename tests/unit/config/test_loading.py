@@ -133,6 +133,8 @@ PROBLEMS = [
         "heartbeat: {zzz: 5}",
         "brama.yaml:1: heartbeat.zzz: is not known; known here: interval",
     ),
+    ("x" * 70 + ": 5", "brama.yaml:1: " + "x" * 57 + "...: is not known; known here: "),
+    ('"a\\Nb\\Lc": 5', "brama.yaml:1: a b c: is not known"),
     ("limits: 5", "brama.yaml:1: limits: must be a mapping (key: value), not 5"),
     ("bots: {id: shop}", "brama.yaml:1: bots: must be a list of bots (- id: shop), not a mapping"),
     ("bots: [shop]", 'brama.yaml:1: bots[0]: must be a mapping that starts with id:, not "shop"'),
