@@ -2,13 +2,16 @@
 
 import argparse
 import asyncio
+import ssl
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import uvloop
 
 from brama.exit_codes import ExitCode
-from sandbox.server import lift_file_limit, open_socket, serve
+from sandbox.server import Terms, lift_file_limit, open_socket, say, serve
+from sandbox.webhooks.tls import load_roots
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,6 +27,12 @@ def _port(text: str) -> int:
     return port
 
 
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "no certificate in it"
+    return error.strerror or str(error)
+
+
 def main() -> int:
     """Run a sandbox; returns the exit code."""
     parser = _Parser(prog="sandbox", description="A local Telegram Bot API server with a chat page.")
@@ -32,18 +41,31 @@ def main() -> int:
         "--port", default=8081, type=_port, help="port, 0 for a free one (default: %(default)s)"
     )
     parser.add_argument("--quiet", action="store_true", help="do not say on standard error what was refused")
+    parser.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="root certificates to trust at webhooks, in place of the system's",
+    )
+    parser.add_argument("--any-host", action="store_true", help="deliver to webhooks on other machines too")
     options = parser.parse_args()
+    try:
+        roots = load_roots(options.ca)
+    except OSError as error:
+        sys.stderr.write(f"sandbox: --ca {options.ca}: {_reason(error)}; give a file of PEM certificates\n")
+        return ExitCode.FAILED
     try:
         sock = open_socket(options.host, options.port)
     except OSError as error:
-        reason = error.strerror or str(error)
         sys.stderr.write(
-            f"sandbox: cannot listen on {options.host}:{options.port}: {reason}; choose another with --port\n"
+            f"sandbox: cannot listen on {options.host}:{options.port}: {_reason(error)};"
+            " choose another with --port\n"
         )
         return ExitCode.FAILED
     lift_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(sock, options.host, quiet=options.quiet))
+        report = None if options.quiet else say
+        runner.run(serve(sock, Terms(options.host, roots, options.any_host, report)))
     return ExitCode.OK
 
 

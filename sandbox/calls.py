@@ -1,9 +1,23 @@
 """The control API's requests as data: the one table that both clients carry out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
+
+from sandbox.answers import (
+    Blocked,
+    BotInfo,
+    BotState,
+    ChatInfo,
+    Done,
+    FaultAdded,
+    FaultInfo,
+    Injected,
+    InjectedUpdate,
+    WorldState,
+)
+from sandbox.answers import SentCall as SentCall
 
 R = TypeVar("R")
 
@@ -29,117 +43,6 @@ class ControlCall(Generic[R]):
     json: Any = None
     raw: bytes | None = None
     wait_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class BotInfo:
-    """A bot the sandbox knows; ``seen``: it called with a token, or was registered with one."""
-
-    bot: int
-    username: str
-    first_name: str
-    polling: bool
-    seen: bool
-    pending: int
-    chats: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """Ids of injected updates; an update that ``allowed_updates`` keeps from the bot has none."""
-
-    update_ids: list[int]
-    message_ids: list[int] = field(default_factory=list)
-    callback_query_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SentCall:
-    """A call of a bot that took effect; ``at_ms`` is comparable with ``brama.clock.monotonic_s() * 1000``."""
-
-    index: int
-    bot: int
-    method: str
-    params: dict[str, Any]
-    at_ms: float
-    message_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InjectedUpdate:
-    """What became of an update: its state is pending, confirmed or expired."""
-
-    update_id: int
-    state: str
-    confirmed: bool
-    served: int
-
-
-@dataclass(frozen=True, slots=True)
-class BotState:
-    """A bot's intake; ``calls`` counts every Bot API call by method, whatever it was answered."""
-
-    bot: int
-    username: str
-    pending: int
-    confirmed: int
-    expired: int
-    last_update_id: int | None
-    polls: int
-    open_polls: int
-    allowed_updates: list[str]
-    webhook: dict[str, Any] | None
-    me_calls: int
-    calls: dict[str, int]
-    sent: int
-    first_poll_at_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class WorldState:
-    """All bots, and the CPU seconds the sandbox used so far."""
-
-    process_cpu_s: float
-    now_ms: float
-    bots: list[BotState]
-
-
-@dataclass(frozen=True, slots=True)
-class FaultInfo:
-    """A scripted fault: ``count`` times still to come (-1: until cleared), ``fired`` times happened."""
-
-    id: int
-    kind: str
-    bot: int | None
-    method: str | None
-    count: int
-    fired: int
-    applied: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FaultAdded:
-    """The id of a new fault."""
-
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChatInfo:
-    """A chat as its person sees it; ``version`` grows with every change."""
-
-    chat: dict[str, Any]
-    version: int
-    messages: list[dict[str, Any]]
-    commands: list[dict[str, Any]]
-    keyboard: dict[str, Any] | None
-    action: str | None
-    blocked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing more to say."""
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -292,8 +195,14 @@ def remove_fault(fault_id: int) -> ControlCall[Done]:
 
 
 def set_limits(**limits: float | bool | None) -> ControlCall[Done]:
-    """Change ``new_tokens_per_minute``, ``new_tokens_per_hour``, ``update_ttl_s`` or ``strict_chats``."""
+    """Change limits, see ``NewLimits`` in ``sandbox.control.payloads``; None is no limit."""
     return ControlCall("POST", "/limits", Done, limits)
+
+
+def block_webhook(bot: int | None = None, blocked: bool = True) -> ControlCall[Blocked]:
+    """Have deliveries to the webhook of a bot time out unsent, or no longer; None: those of all bots."""
+    path = "/webhook/block" if bot is None else f"/bots/{bot}/webhook/block"
+    return ControlCall("POST", path, Blocked, {"blocked": blocked})
 
 
 def reset() -> ControlCall[Done]:

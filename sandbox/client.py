@@ -78,6 +78,7 @@ class SandboxControl:
     clear_faults = _Blocking(calls.clear_faults)
     remove_fault = _Blocking(calls.remove_fault)
     set_limits = _Blocking(calls.set_limits)
+    block_webhook = _Blocking(calls.block_webhook)
     reset = _Blocking(calls.reset)
 
     def __init__(self, base_url: str) -> None:
@@ -127,6 +128,7 @@ class SandboxClient:
     clear_faults = _Awaitable(calls.clear_faults)
     remove_fault = _Awaitable(calls.remove_fault)
     set_limits = _Awaitable(calls.set_limits)
+    block_webhook = _Awaitable(calls.block_webhook)
     reset = _Awaitable(calls.reset)
 
     def __init__(self, base_url: str) -> None:

@@ -4,11 +4,14 @@ import asyncio
 import resource
 import signal
 import socket
+import ssl
 import sys
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from sandbox.app import build_app
+from sandbox.api.http import Report
+from sandbox.app import build_app, build_courier
 from sandbox.state.world import World
 
 #: Time open requests get when the sandbox stops, in seconds.
@@ -36,7 +39,8 @@ def open_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write one line to standard error."""
     sys.stderr.write(line + "\n")
 
 
@@ -47,26 +51,47 @@ def lift_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def serve(sock: socket.socket, host: str, *, quiet: bool) -> None:
-    """Serve until SIGTERM or SIGINT, saying where in one line on standard output.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to serve.
 
-    Unless ``quiet``, refused calls are named on standard error: that is what a bot's author looks for.
+    Attributes:
+        host: the address that is listened on.
+        roots: whom to trust where a webhook came without a certificate of its own.
+        any_host: deliver to webhooks on other machines too.
+        report: told of refused calls: that is what a bot's author looks for.
     """
+
+    host: str
+    roots: ssl.SSLContext
+    any_host: bool = False
+    report: Report | None = say
+
+
+async def serve(sock: socket.socket, terms: Terms) -> None:
+    """Serve until SIGTERM or SIGINT, saying where in one line on standard output."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     world = World()
-    app = build_app(world, host, report=None if quiet else _say)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        build_app(world, terms.host, terms.report), access_log=None, shutdown_timeout=SHUTDOWN_S
+    )
     await runner.setup()
     try:
-        await web.SockSite(runner, sock, backlog=BACKLOG).start()
-        port = sock.getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
-        sys.stdout.write(f"sandbox listening on http://{shown}:{port}\n")
-        sys.stdout.flush()
-        await stopping.wait()
-        world.reset()
+        async with asyncio.TaskGroup() as tasks:
+            courier = build_courier(world, tasks, terms.roots, terms.report, any_host=terms.any_host)
+            await web.SockSite(runner, sock, backlog=BACKLOG).start()
+            _announce(sock, terms.host)
+            await stopping.wait()
+            world.reset()
+            await courier.close()
     finally:
         await runner.cleanup()
+
+
+def _announce(sock: socket.socket, host: str) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"sandbox listening on http://{shown}:{sock.getsockname()[1]}\n")
+    sys.stdout.flush()

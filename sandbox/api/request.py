@@ -137,7 +137,12 @@ async def read_params(request: web.Request) -> tuple[dict[str, Any], dict[str, U
         else:
             text = (await request.read()).decode("utf-8", "replace")
             raw.update(parse_qsl(text, keep_blank_values=True))
-    return {name: _decode(name, value) for name, value in raw.items()}, files
+    return decode_params(raw), files
+
+
+def decode_params(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters decoded: a form's text as the JSON or the number that it is."""
+    return {name: _decode(name, value) for name, value in raw.items()}
 
 
 async def _read_multipart(request: web.Request, raw: dict[str, Any], files: dict[str, Upload]) -> None:

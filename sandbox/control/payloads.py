@@ -1,10 +1,12 @@
 """Bodies the control API takes; a field that is missing, unknown or mistyped is named in the answer."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from sandbox.policy.faults import FaultKind
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +52,12 @@ class Block(Payload, frozen=True, forbid_unknown_fields=True):
     blocked: bool = True
 
 
+class BlockWebhook(Payload, frozen=True, forbid_unknown_fields=True):
+    """Cuts the network between here and a webhook, or mends it."""
+
+    blocked: bool = True
+
+
 class NewFault(Payload, frozen=True, forbid_unknown_fields=True):
     """Scripts a fault, see ``sandbox.policy.faults``."""
 
@@ -71,6 +79,8 @@ class NewLimits(Payload, frozen=True, forbid_unknown_fields=True):
     new_tokens_per_hour: int | msgspec.UnsetType | None = msgspec.UNSET
     update_ttl_s: float | msgspec.UnsetType = msgspec.UNSET
     strict_chats: bool | msgspec.UnsetType = msgspec.UNSET
+    webhook_pause_scale: Positive | msgspec.UnsetType = msgspec.UNSET
+    webhook_response_limit_s: Positive | msgspec.UnsetType = msgspec.UNSET
 
 
 class NewUpdates(Payload, frozen=True, forbid_unknown_fields=True):

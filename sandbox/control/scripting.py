@@ -13,7 +13,7 @@ from sandbox.control.http import (
     number_in,
     read_body,
 )
-from sandbox.control.payloads import Block, NewFault, NewLimits
+from sandbox.control.payloads import Block, BlockWebhook, NewFault, NewLimits
 from sandbox.control.views import chat_view, fault_view
 from sandbox.policy.admission import AdmissionLimits
 from sandbox.policy.faults import Fault
@@ -37,6 +37,8 @@ class ScriptingRoutes:
             ("DELETE", "/faults/{fault}", self.remove_fault),
             ("POST", "/limits", self.limit),
             ("POST", "/bots/{bot}/chats/{chat}/block", self.block),
+            ("POST", "/bots/{bot}/webhook/block", self.block_webhook),
+            ("POST", "/webhook/block", self.block_webhooks),
             ("POST", "/reset", self.reset),
         ]
 
@@ -86,6 +88,8 @@ class ScriptingRoutes:
             tokens,
             _changed(new.update_ttl_s, old.update_ttl_s),
             _changed(new.strict_chats, old.strict_chats),
+            _changed(new.webhook_pause_scale, old.webhook_pause_scale),
+            _changed(new.webhook_response_limit_s, old.webhook_response_limit_s),
         )
         return json_response({})
 
@@ -96,6 +100,19 @@ class ScriptingRoutes:
         chat.blocked = (await read_body(request, Block)).blocked
         chat.touch()
         return json_response(chat_view(bot, chat))
+
+    async def block_webhook(self, request: web.Request) -> web.Response:
+        """Cut the network between here and one bot's webhook; it may be set later."""
+        bot = bot_of(self._world, request)
+        blocked = (await read_body(request, BlockWebhook)).blocked
+        self._world.delivery(bot).blocked = blocked
+        return json_response({"blocked": blocked})
+
+    async def block_webhooks(self, request: web.Request) -> web.Response:
+        """Cut the network between here and all webhooks; mending it mends no single bot's."""
+        blocked = (await read_body(request, BlockWebhook)).blocked
+        self._world.webhooks_blocked = blocked
+        return json_response({"blocked": blocked})
 
     async def reset(self, request: web.Request) -> web.Response:
         """Forget everything."""

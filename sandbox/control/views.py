@@ -17,6 +17,7 @@ def bot_view(bot: Bot) -> dict[str, Any]:
         "username": bot.username,
         "first_name": bot.first_name,
         "polling": bot.open_polls > 0,
+        "webhook": bool(bot.webhook.url),
         "seen": bool(bot.tokens),
         "pending": len(bot.queue),
         "chats": list(bot.chats),
@@ -26,7 +27,6 @@ def bot_view(bot: Bot) -> dict[str, Any]:
 def bot_state(bot: Bot) -> dict[str, Any]:
     """Return everything about a bot's intake."""
     bot.queue.expire(monotonic_s())
-    hook = bot.webhook
     return {
         "bot": bot.bot_id,
         "username": bot.username,
@@ -37,11 +37,33 @@ def bot_state(bot: Bot) -> dict[str, Any]:
         "polls": bot.calls["getUpdates"],
         "open_polls": bot.open_polls,
         "allowed_updates": sorted(bot.allowed_updates),
-        "webhook": {"url": hook.url, "max_connections": hook.max_connections} if hook.url else None,
+        "webhook": webhook_view(bot),
         "me_calls": bot.calls["getMe"],
         "calls": dict(bot.calls),
         "sent": bot.sent.last,
         "first_poll_at_ms": None if bot.first_poll_at is None else bot.first_poll_at * 1000,
+    }
+
+
+def webhook_view(bot: Bot) -> dict[str, Any] | None:
+    """Return a bot's webhook and how delivering to it goes, None if there is none; never its secret."""
+    webhook, delivery = bot.webhook, bot.delivery
+    if not webhook.url or delivery is None:
+        return None
+    return {
+        "url": webhook.url,
+        "max_connections": webhook.max_connections,
+        "ip_address": delivery.ip_address,
+        "has_secret": bool(webhook.secret_token),
+        "has_custom_certificate": bool(webhook.certificate),
+        "pending": len(bot.queue),
+        "attempted": delivery.attempted,
+        "succeeded": delivery.succeeded,
+        "failed": delivery.failed,
+        "under_way": delivery.connections.busy,
+        "open_connections": delivery.connections.open,
+        "last_error_message": delivery.last_error_message,
+        "blocked": delivery.blocked,
     }
 
 

@@ -2,10 +2,11 @@
 
 The rules are those of Telegram's open server (``TQueue.cpp`` and ``Client::do_get_updates``): an offset
 confirms every lower id, a negative one keeps only the newest updates, and one more than ten past the tail is
-not believed, so it confirms nothing and is answered from the head.
+not believed, so it confirms nothing and is answered from the head. A webhook confirms one update at a time,
+wherever it stands.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -24,7 +25,7 @@ class EntryState(StrEnum):
 
     #: Waits in the queue.
     PENDING = "pending"
-    #: An offset passed it, or ``drop_pending_updates`` dropped it.
+    #: An offset passed it, the webhook took it, or ``drop_pending_updates`` dropped it.
     CONFIRMED = "confirmed"
     #: Its time ran out first.
     EXPIRED = "expired"
@@ -32,8 +33,14 @@ class EntryState(StrEnum):
 
 @dataclass(slots=True)
 class Entry:
-    """One update in the queue; ``body`` is the element's JSON as served, empty once it left the queue."""
+    """One update in the queue; ``body`` is the element's JSON as served, empty once it left the queue.
 
+    Attributes:
+        number: its place among all updates of the queue, by arrival.
+        served: how often it was in the answer to a ``getUpdates``, or on its way to the webhook.
+    """
+
+    number: int
     update_id: int
     body: bytes
     expires_at: float
@@ -45,6 +52,7 @@ class UpdateQueue:
     """Updates of one bot in order of arrival; ids ascend unless a test gives its own."""
 
     __slots__ = (
+        "_arrived",
         "_ascending",
         "_next_expiry_at",
         "_pending",
@@ -61,7 +69,8 @@ class UpdateQueue:
         self.confirmed = 0
         self.expired = 0
         self.history: deque[Entry] = deque(maxlen=HISTORY)
-        self._pending: deque[Entry] = deque()
+        self._arrived = 0
+        self._pending: OrderedDict[int, Entry] = OrderedDict()
         self._ascending = True
         self._next_expiry_at = inf
 
@@ -76,10 +85,11 @@ class UpdateQueue:
             body: the element of the ``result`` array, verbatim.
             expires_at: monotonic seconds.
         """
-        if self._pending and update_id < self._pending[-1].update_id:
+        if self._pending and update_id < self._pending[next(reversed(self._pending))].update_id:
             self._ascending = False
-        entry = Entry(update_id, body, expires_at)
-        self._pending.append(entry)
+        self._arrived += 1
+        entry = Entry(self._arrived, update_id, body, expires_at)
+        self._pending[entry.number] = entry
         self.history.append(entry)
         self._next_expiry_at = min(self._next_expiry_at, expires_at)
         self.last_update_id = update_id
@@ -95,7 +105,7 @@ class UpdateQueue:
             self._confirm_below(offset)
         batch: list[Entry] = []
         left_bytes = BATCH_BYTES
-        for entry in self._pending:
+        for entry in self._pending.values():
             left_bytes -= ENTRY_OVERHEAD_BYTES + len(entry.body)
             # An update over the limit is served alone: tests put such ones here, Telegram has none.
             if len(batch) == limit or (left_bytes <= 0 and batch):
@@ -103,6 +113,20 @@ class UpdateQueue:
             entry.served += 1
             batch.append(entry)
         return batch
+
+    def pending(self) -> list[Entry]:
+        """Return what waits, in order of arrival."""
+        return list(self._pending.values())
+
+    def confirm(self, entry: Entry) -> None:
+        """Confirm one update, wherever it stands; one that left the queue before stays as it is."""
+        if self._pending.pop(entry.number, None) is not None:
+            self._confirm(entry)
+
+    def drop_expired(self, entry: Entry) -> None:
+        """Drop one update before its time, because it would run out before anything can be done with it."""
+        if self._pending.pop(entry.number, None) is not None:
+            self._expire(entry)
 
     def clear(self) -> None:
         """Drop everything pending, as ``drop_pending_updates`` does."""
@@ -112,36 +136,41 @@ class UpdateQueue:
         """Drop what ran out by ``now``; kinds live for different times, so any entry can be the one."""
         if now < self._next_expiry_at:
             return
-        kept: deque[Entry] = deque()
-        for entry in self._pending:
+        for entry in self.pending():
             if entry.expires_at <= now:
-                self._leave(entry, EntryState.EXPIRED)
-                self.expired += 1
-            else:
-                kept.append(entry)
-        self._pending = kept
-        self._next_expiry_at = min((entry.expires_at for entry in kept), default=inf)
+                del self._pending[entry.number]
+                self._expire(entry)
+        self._next_expiry_at = min((entry.expires_at for entry in self._pending.values()), default=inf)
 
     def _confirm_below(self, offset: int) -> None:
         pending = self._pending
         if self._ascending:
-            while pending and pending[0].update_id < offset:
-                self._confirm(pending.popleft())
+            while pending:
+                first = next(iter(pending.values()))
+                if first.update_id >= offset:
+                    break
+                pending.popitem(last=False)
+                self._confirm(first)
         else:
-            for entry in pending:
+            for entry in self.pending():
                 if entry.update_id < offset:
+                    del pending[entry.number]
                     self._confirm(entry)
-            self._pending = deque(entry for entry in pending if entry.state is EntryState.PENDING)
-        self._ascending = self._ascending or not self._pending
+        self._ascending = self._ascending or not pending
 
     def _keep_newest(self, count: int) -> None:
         while len(self._pending) > count:
-            self._confirm(self._pending.popleft())
+            _, entry = self._pending.popitem(last=False)
+            self._confirm(entry)
         self._ascending = self._ascending or not self._pending
 
     def _confirm(self, entry: Entry) -> None:
         self._leave(entry, EntryState.CONFIRMED)
         self.confirmed += 1
+
+    def _expire(self, entry: Entry) -> None:
+        self._leave(entry, EntryState.EXPIRED)
+        self.expired += 1
 
     @staticmethod
     def _leave(entry: Entry, state: EntryState) -> None:

@@ -15,6 +15,7 @@ from sandbox.policy.kinds import is_allowed, kind_of, ttl_s
 from sandbox.policy.polling import CONFLICT_PAUSE_S, PreviousPoll
 from sandbox.policy.queue import Entry, UpdateQueue
 from sandbox.state.chat import Chat
+from sandbox.state.delivery import Delivery
 from sandbox.state.sent import SentLog
 
 
@@ -31,17 +32,23 @@ class PollEnd(Enum):
     WEBHOOK = "webhook"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Webhook:
-    """What setWebhook stored; an empty ``url`` means that there is none."""
+    """What setWebhook stored; an empty ``url`` means that there is none.
+
+    Attributes:
+        ip_address: where to find the host, empty to look it up.
+        certificate: PEM, the one root to trust; empty for the usual ones.
+    """
 
     url: str = ""
-    secret_token: str = ""
+    secret_token: str = field(default="", repr=False)
     max_connections: int = 40
     ip_address: str = ""
-    has_custom_certificate: bool = False
-    last_error_date: int | None = None
-    last_error_message: str | None = None
+    certificate: str = field(default="", repr=False)
+
+
+NO_WEBHOOK = Webhook()
 
 
 def first_update_id_of(bot_id: int) -> int:
@@ -62,7 +69,9 @@ class Bot:
     #: Every token is refused, because it was revoked before any was seen.
     revoked: bool = False
     allowed_updates: frozenset[str] = frozenset()
-    webhook: Webhook = field(default_factory=Webhook)
+    webhook: Webhook = NO_WEBHOOK
+    #: What brings updates to the webhook; None before the first one was set.
+    delivery: Delivery | None = None
     next_webhook_at: float = 0.0
     chats: dict[int, Chat] = field(default_factory=dict)
     sent: SentLog = field(default_factory=SentLog)
@@ -120,7 +129,15 @@ class Bot:
         """Queue the bytes of one element of the result array, whatever they are."""
         entry = self.queue.append(update_id, body, expires_at)
         self.end_long_poll(PollEnd.UPDATES)
+        if self.delivery is not None:
+            self.delivery.add(entry)
         return entry
+
+    def delete_webhook(self) -> None:
+        """Deliver nothing more; updates wait in the queue."""
+        self.webhook = NO_WEBHOOK
+        if self.delivery is not None:
+            self.delivery.stop()
 
     def begin_long_poll(self) -> asyncio.Future[PollEnd]:
         """Open a long poll, which ends the one that is open."""
@@ -142,6 +159,8 @@ class Bot:
     def abandon(self) -> None:
         """Let go of everyone who waits on this bot, which is being forgotten."""
         self.end_long_poll(PollEnd.TIMEOUT)
+        if self.delivery is not None:
+            self.delivery.abandon()
         self.sent.clear()
         for chat in self.chats.values():
             chat.touch()
