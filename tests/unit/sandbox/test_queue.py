@@ -103,8 +103,23 @@ def test_dropping_everything_confirms_it() -> None:
     assert queue.confirmed == 3
 
 
+def test_one_update_is_confirmed_wherever_it_stands_and_once() -> None:
+    queue = filled(4)
+    middle = queue.pending()[1]
+    queue.confirm(middle)
+    queue.confirm(middle)
+    assert (queue.confirmed, len(queue)) == (1, 3)
+    assert ids(queue) == [1000, 1002, 1003]
+    assert ids(queue, 1003) == [1003]
+    queue.drop_expired(queue.pending()[0])
+    queue.drop_expired(middle)
+    assert (queue.confirmed, queue.expired, len(queue)) == (3, 1, 0)
+    assert middle.state is EntryState.CONFIRMED
+
+
 STEPS = st.lists(
     st.one_of(
+        st.tuples(st.just("confirm"), st.integers(0, 99), st.just(0)),
         st.tuples(st.just("push"), st.integers(1, 5), st.just(0)),
         st.tuples(st.just("take"), st.integers(-8, 45), st.integers(1, 100)),
     ),
@@ -122,6 +137,12 @@ def test_any_history_agrees_with_a_plain_list(steps: list[tuple[str, int, int]])
                 queue.append(next_id, b"{}", 100.0)
                 pending.append(next_id)
                 next_id += 1
+            continue
+        if step == "confirm":
+            if pending:
+                update_id = pending.pop(number % len(pending))
+                queue.confirm(next(entry for entry in queue.pending() if entry.update_id == update_id))
+                confirmed += 1
             continue
         offset = number if number <= 0 else FIRST + number - 5
         if offset < 0:
