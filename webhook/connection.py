@@ -1,0 +1,148 @@
+"""One HTTP connection: aiohttp's, which knows since when its client keeps it waiting and logs nothing of it.
+
+aiohttp bounds how long a connection is idle, not how long the headers of a request take, nor how long an
+answer stays unread; and what is wrong with a request it logs, and quotes in its answer.
+
+Runs in: master.
+"""
+
+import asyncio
+from typing import Protocol
+
+from aiohttp import web
+
+from brama.clock import Clock
+from brama.log import get_logger
+from webhook.answers import Answer
+from webhook.policy.outcomes import REPLIES, Outcome
+from webhook.settings import Bounds
+
+#: Most headers of a request; Telegram sends seven, a proxy adds some.
+_MAX_HEADERS = 64
+log = get_logger(__name__)
+
+
+class Observer(Protocol):
+    """Who keeps the open connections."""
+
+    def opened(self, connection: "Connection") -> None: ...
+    def closed(self, connection: "Connection") -> None: ...
+    def refused(self, outcome: Outcome) -> None: ...
+
+
+class Connection(web.RequestHandler):
+    """What a client and the server have opened.
+
+    Args:
+        manager: aiohttp's server.
+        observer: told of the connection's begin and end, and of requests that are no HTTP.
+        bounds: of its idle time, and of what is left of bodies.
+        clock: monotonic seconds.
+    """
+
+    __slots__ = (
+        "_bounds",
+        "_clock",
+        "_is_serving",
+        "_observer",
+        "_unread_since",
+        "_waiting_since",
+        "idle_since",
+    )
+
+    def __init__(self, manager: web.Server, observer: Observer, bounds: Bounds, clock: Clock) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=bounds.idle_s,
+            access_log=None,  # type: ignore[arg-type]
+            lingering_time=bounds.leftover_s,
+            max_headers=_MAX_HEADERS,
+            auto_decompress=False,
+        )
+        self._observer = observer
+        self._bounds = bounds
+        self._clock = clock
+        self._is_serving = False
+        #: Since when a request's head is incomplete, an answer not read: monotonic seconds.
+        self._waiting_since: float | None = None
+        self._unread_since: float | None = None
+        self.idle_since = clock()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a request waits for its answer."""
+        return self._is_serving
+
+    def begin_request(self) -> None:
+        """Note that a request's head is complete."""
+        self._is_serving = True
+        self._waiting_since = None
+
+    def end_request(self) -> None:
+        """Note that a request is about to be answered."""
+        self._is_serving = False
+        self._waiting_since = None
+        self.idle_since = self._clock()
+
+    def is_overdue(self, now: float) -> bool:
+        """Return whether the client has kept the connection waiting too long at ``now``."""
+        if self._unread_since is not None and now - self._unread_since >= self._bounds.unread_s:
+            return True
+        return self._waiting_since is not None and now - self._waiting_since >= self._bounds.head_s
+
+    def abort(self) -> None:
+        """End the connection now, whatever is unsent."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; a client that says nothing is waited for as long as for a head."""
+        self._waiting_since = self._clock()
+        self._observer.opened(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End; a request that is being served goes on."""
+        self._observer.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if data and not self._is_serving and self._waiting_since is None:
+            self._waiting_since = self._clock()
+        try:
+            super().data_received(data)
+        except Exception as error:  # no traceback: it shows what was sent
+            log.error("webhook.connection_failed", error=type(error).__name__)
+            self.abort()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read."""
+        self._unread_since = self._clock()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        self._unread_since = None
+        super().resume_writing()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what is no HTTP, in place of aiohttp's, which quotes and logs it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has been begun")
+        if 400 <= status < 500:
+            self._observer.refused(Outcome.BAD_REQUEST)
+            return Answer(REPLIES[Outcome.BAD_REQUEST])
+        self.log_exception("", exc_info=exc)
+        return Answer(REPLIES[Outcome.UNWRITTEN])
+
+    def log_exception(self, *_args: object, exc_info: object = None, **_kwargs: object) -> None:
+        """Log what aiohttp could not cope with, without what was sent."""
+        log.error("webhook.connection_failed", error=type(exc_info).__name__)

@@ -1,0 +1,77 @@
+"""Keeps the open connections, and ends those whose clients ask too much of them.
+
+Runs in: master.
+"""
+
+import asyncio
+from typing import NoReturn
+
+from brama.clock import Clock
+from webhook.connection import Connection
+from webhook.policy.outcomes import Outcome
+from webhook.settings import Bounds
+from webhook.tallies import Tallies
+
+#: Between two looks at every connection; 4096 of them take a millisecond.
+_SWEEP_EVERY_S = 1.0
+
+
+class Connections:
+    """All that are open.
+
+    Args:
+        bounds: how many there may be, and how long each may wait.
+        tallies: where requests are counted that are no HTTP.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, bounds: Bounds, tallies: Tallies, clock: Clock) -> None:
+        self._bounds = bounds
+        self._tallies = tallies
+        self._clock = clock
+        self._open: set[Connection] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def opened(self, connection: Connection) -> None:
+        """Keep a connection that has begun."""
+        self._open.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Let a connection go that has ended."""
+        self._open.discard(connection)
+
+    def refused(self, outcome: Outcome) -> None:
+        """Count a request that came to no handler."""
+        self._tallies.count(None, outcome, self._clock())
+
+    def make_room(self, opening: int) -> bool:
+        """Return whether one more may be opened, after ending the one that has been idle longest if need be.
+
+        So that somebody who opens thousands and says nothing shuts nobody out.
+
+        Args:
+            opening: connections that are being opened, as in a handshake.
+        """
+        if len(self._open) + opening < self._bounds.max_connections:
+            return True
+        idle = [connection for connection in self._open if not connection.is_serving]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda connection: connection.idle_since)
+        self._open.discard(longest)  # its end is told later, and the next newcomer may not wait for that
+        longest.abort()
+        return True
+
+    def end_overdue(self) -> None:
+        """End each connection whose client has kept it waiting too long."""
+        now = self._clock()
+        for connection in [each for each in self._open if each.is_overdue(now)]:
+            connection.abort()
+
+    async def sweep(self) -> NoReturn:
+        """Do so for ever."""
+        while True:
+            await asyncio.sleep(min(_SWEEP_EVERY_S, self._bounds.head_s / 4))
+            self.end_overdue()
