@@ -73,6 +73,12 @@ class SettingsChanged(_Message, frozen=True):
     settings: dict[str, Any]
 
 
+class HeartbeatChanged(_Message, frozen=True):
+    """Beat every ``interval_s`` seconds from now on, and once now."""
+
+    interval_s: float
+
+
 class ReopenLog(_Message, frozen=True):
     """The log file was renamed: open the path anew."""
 
@@ -81,7 +87,7 @@ class Drain(_Message, frozen=True):
     """Start nothing new, finish what has begun, flush, give the rest back, end with exit code 0."""
 
 
-ToWorker = Boot | Deliver | SettingsChanged | ReopenLog | Drain
+ToWorker = Boot | Deliver | SettingsChanged | HeartbeatChanged | ReopenLog | Drain
 
 
 # --- worker to master -------------------------------------------------------------------------

@@ -27,10 +27,12 @@ class Heartbeat:
         self._memory = Memory()
         self._beats = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Beat in ``loop`` from its next turn on."""
         self.stop()
+        self._loop = loop
         self._timer = loop.call_at(loop.time(), self._beat, loop, loop.time(), context=Context())
 
     def stop(self) -> None:
@@ -38,6 +40,12 @@ class Heartbeat:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def change(self, interval_s: float) -> None:
+        """Beat every ``interval_s`` seconds from now on; to be called in the loop it beats in."""
+        self._interval_s = interval_s
+        if self._timer is not None and self._loop is not None:
+            self.start(self._loop)
 
     def _beat(self, loop: asyncio.AbstractEventLoop, due_at: float) -> None:
         now = loop.time()

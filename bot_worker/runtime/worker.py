@@ -21,7 +21,7 @@ from bot_worker.runtime.ports import Channel
 from bot_worker.runtime.saving import Saving
 from bot_worker.runtime.session import Parts, Session
 from bot_worker.runtime.tracker import Tracker
-from brama.messages import Boot, Deliver, Drain, SettingsChanged, ToWorker
+from brama.messages import Boot, Deliver, Drain, HeartbeatChanged, SettingsChanged, ToWorker
 
 #: How long the last words of a worker may take to reach a busy master, seconds.
 LAST_WORDS_S = 5.0
@@ -44,7 +44,9 @@ class Worker:
         self.saving = Saving(acknowledger, self.files)
         self.calls = BotCalls(boot.token, boot.base_url, boot.identity, self.notices)
         self.settings = LiveSettings(boot.settings, self.notices)
-        heartbeat = Heartbeat(channel, self.tracker, self.feeder, boot.generation, boot.heartbeat_interval_s)
+        self.heartbeat = Heartbeat(
+            channel, self.tracker, self.feeder, boot.generation, boot.heartbeat_interval_s
+        )
         self.session = Session(
             Parts(
                 channel=channel,
@@ -52,7 +54,7 @@ class Worker:
                 calls=self.calls,
                 dispatcher=self.dispatcher,
                 feeder=self.feeder,
-                heartbeat=heartbeat,
+                heartbeat=self.heartbeat,
                 settings=self.settings,
                 end=self._end_now,
             )
@@ -68,6 +70,8 @@ class Worker:
                     self.feeder.deliver(message)
                 case SettingsChanged(settings):
                     self.settings.change(settings)
+                case HeartbeatChanged(interval_s):
+                    self.heartbeat.change(interval_s)
                 case Drain():
                     self.draining.begin()
                 case _:

@@ -5,7 +5,7 @@ Runs in: master.
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from brama.config.environment import bot_environment
@@ -13,6 +13,8 @@ from brama.config.settings import BotSettings, Settings
 from brama.ids import Generation
 from brama.marks import MARKER_VARIABLE, Marker
 from brama.messages import PROTOCOL_VERSION, Boot
+from supervisor.fleet.member import Member
+from supervisor.fleet.policy.capacity import Capacity
 from supervisor.fleet.policy.model import Limits
 
 
@@ -27,6 +29,30 @@ def common_limits(settings: Settings) -> Limits:
         window_s=settings.restart.window,
         memory_bytes=settings.limits.memory_per_worker,
     )
+
+
+#: Part of its hard guard, in caps, that a worker has beyond what it inherits (bot_worker/limits.py).
+MEMORY_GUARD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a process was told and takes in live."""
+
+    settings: Mapping[str, Any]
+    heartbeat_interval_s: float
+    memory_bytes: int
+
+
+def told_of(member: Member, settings: Settings) -> Told:
+    """Return what a process of ``member`` is to know under ``settings``."""
+    return Told(member.settings.settings, settings.heartbeat.interval, member.limits.memory_bytes)
+
+
+def capacity_of(settings: Settings, cores: int) -> Capacity:
+    """Return what the fleet may take of a machine with ``cores`` cores."""
+    limits = settings.limits
+    return Capacity(limits.max_workers, limits.max_workers_per_core, cores, limits.min_free_memory)
 
 
 def limits_of(bot: BotSettings, common: Limits) -> Limits:

@@ -19,16 +19,18 @@ from brama.messages import (
     Failed,
     FromWorker,
     Heartbeat,
+    HeartbeatChanged,
     Hello,
     Notice,
     Processed,
     Ready,
     Released,
     Returned,
+    SettingsChanged,
 )
-from supervisor.fleet.boot import build_boot
+from supervisor.fleet.boot import MEMORY_GUARD, Told, build_boot, told_of
 from supervisor.fleet.gate import Gate
-from supervisor.fleet.linux import read_rss_anon_bytes, read_stat
+from supervisor.fleet.linux import move_data_limit, read_rss_anon_bytes, read_stat
 from supervisor.fleet.member import Member
 from supervisor.fleet.policy import events, reasons
 from supervisor.fleet.policy.events import Event
@@ -74,7 +76,7 @@ class Crew:
         tell: Tell,
         on_change: Callable[[], None],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._members = members
         self._delivery = delivery
         self._ingress = ingress
@@ -136,7 +138,7 @@ class Crew:
         """Tell a new process which bot it is; return why that cannot be done, None: it was."""
         assert member.identity is not None, "identity comes first"
         boot = build_boot(
-            self._settings,
+            self.settings,
             member.settings,
             Generation(member.worker.generation),
             instance=self._instance,
@@ -151,8 +153,27 @@ class Crew:
             return f"bots[].settings cannot be handed to the bot: {error}"
         return None
 
+    def retell(self, member: Member, told: Told) -> None:
+        """Tell a living process what has changed of ``told`` and can be taken in without a new one."""
+        handle, now = member.handle, told_of(member, self.settings)
+        if handle is None or member.worker.phase not in (Phase.BOOT, Phase.SERVE):
+            return
+        if now.heartbeat_interval_s != told.heartbeat_interval_s:
+            handle.send([HeartbeatChanged(now.heartbeat_interval_s)])
+        if now.settings != told.settings:
+            try:
+                handle.send([SettingsChanged(dict(now.settings))])
+            except (BramaError, TypeError, ValueError, OverflowError) as error:
+                log.error("bot.settings_unsent", bot=member.settings.id, detail=str(error))
+        if now.memory_bytes != told.memory_bytes and member.worker.phase is Phase.SERVE:
+            try:
+                move_data_limit(handle.pid, MEMORY_GUARD * (now.memory_bytes - told.memory_bytes))
+            except OSError as error:  # the samples judge by the new cap all the same
+                log.info("worker.guard_kept", bot=member.settings.id, detail=error.strerror)
+
     def _ask_zygote(self, bot_id: BotId, generation: Generation) -> None:
-        self._zygote.fork(bot_id, generation, partial(self._born, self._members[bot_id], generation))
+        if (member := self._members.get(bot_id)) is not None:
+            self._zygote.fork(bot_id, generation, partial(self._born, member, generation))
 
     def _born(self, member: Member, generation: Generation, outcome: Birth | str) -> None:
         bot_id = member.settings.id
@@ -219,9 +240,9 @@ class Crew:
 
     def _look_at(self, bot_id: BotId) -> None:
         """Take one worker's memory, and note its descendants."""
-        member = self._members[bot_id]
-        handle = member.handle
-        if handle is None or (anonymous := read_rss_anon_bytes(handle.pid)) is None:
+        member = self._members.get(bot_id)
+        handle = member.handle if member is not None else None
+        if member is None or handle is None or (anonymous := read_rss_anon_bytes(handle.pid)) is None:
             return
         private_bytes = max(anonymous - member.shared_bytes, 0)
         if member.heartbeat_at is None:

@@ -8,9 +8,8 @@ Runs in: master.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, assert_never
 
 from brama.clock import Clock, monotonic_s
@@ -19,20 +18,20 @@ from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.marks import instance_of
-from supervisor.fleet.boot import common_limits, limits_of
+from supervisor.fleet.boot import capacity_of, told_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
 from supervisor.fleet.linux import become_subreaper, raise_file_limit
 from supervisor.fleet.machine import free_memory_share
 from supervisor.fleet.member import Member
+from supervisor.fleet.muster import Muster
 from supervisor.fleet.policy import effects, events, reasons
-from supervisor.fleet.policy.capacity import Capacity
 from supervisor.fleet.policy.effects import Effect
 from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.lifecycle import step
-from supervisor.fleet.policy.model import Phase, Wanted, Worker
-from supervisor.fleet.ports import Delivery, Ingress, Store, Zygote
+from supervisor.fleet.policy.model import Phase
+from supervisor.fleet.ports import Delivery, Ingress, Roll, Store, Zygote
 from supervisor.fleet.room import Room
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
@@ -60,6 +59,7 @@ class Fleet:
         settings: the configuration.
         delivery: the router.
         ingress: the pollers.
+        roll: told of every bot that comes or goes.
         zygote: forks workers; the fleet closes it when it stops.
         store: keeps what must survive the master.
         spawn: runs a coroutine in the application's task group.
@@ -75,6 +75,7 @@ class Fleet:
         *,
         delivery: Delivery,
         ingress: Ingress,
+        roll: Roll,
         zygote: Zygote,
         store: Store,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
@@ -89,10 +90,11 @@ class Fleet:
         self._zygote = zygote
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        common = common_limits(settings)
-        self._members = {
-            bot.id: Member(bot, limits_of(bot, common), Worker(enabled=bot.enabled)) for bot in settings.bots
-        }
+        self._cores = cores
+        self._journal = Journal(store, spawn, self._processes)
+        self._recalled = self._journal.recall()
+        self._muster = Muster(settings, self._recalled.wanted, roll)
+        self._members = self._muster.members
         self._crew = Crew(
             settings,
             self._members,
@@ -105,17 +107,9 @@ class Fleet:
             tell=self._tell,
             on_change=self._processes_changed,
         )
-        self._journal = Journal(store, spawn, self._crew.processes)
-        limits = settings.limits
-        capacity = Capacity(limits.max_workers, limits.max_workers_per_core, cores, limits.min_free_memory)
-        self._room = Room(capacity, free_memory, clock)
-        self._recalled = self._journal.recall()
-        for bot_id, wanted in self._recalled.wanted.items():
-            if (member := self._members.get(bot_id)) is not None:
-                member.worker = replace(member.worker, wanted=wanted)
+        self._room = Room(capacity_of(settings, cores), free_memory, clock)
         self._events: deque[tuple[Member, Event]] = deque()
         self._applying = False
-        self._unsaved: dict[BotId, Wanted] = {}
         self._empty = asyncio.Event()
         self._empty.set()
         self._started = self._closing = False
@@ -132,18 +126,19 @@ class Fleet:
             ConfigError: there are more bots than uids.
         """
         become_subreaper()
-        self._raise_file_limit()
+        self._raise_file_limit(len(self._members))
         await self._end_leftovers()
-        await self._give_uids()
+        await self._give_uids(self._settings)
         if self._settings.zygote.preload:
             # Only what is preloaded can make a zygote refuse; Telegram is not bothered before that is known.
             await self._zygote.wait_warm()
         if self._closing:
             return
+        await self._save()
         self._started = True
         self._crew.start()
         self._tidy()
-        for member in self._members.values():
+        for member in list(self._members.values()):
             self._tell(member, events.MasterStarted())
         try:
             await self._zygote.wait_warm()
@@ -167,13 +162,41 @@ class Fleet:
         refused = {}
         for bot_id in bot_ids:
             member = self._members[bot_id]
-            if not member.settings.enabled and verb != "stop":
-                refused[bot_id] = reasons.DISABLED
+            if member.is_leaving:
+                refused[bot_id] = reasons.REMOVED
+            elif verb != "stop" and not (member.settings.telegram_id and member.settings.entry):
+                refused[bot_id] = reasons.INCOMPLETE
             else:
                 self._tell(member, _COMMANDS[verb])
-        unsaved, self._unsaved = self._unsaved, {}
-        await self._journal.remember_wanted(unsaved)
+        await self._save()
         return refused
+
+    async def reconfigure(self, settings: Settings, renewed: Collection[BotId]) -> None:
+        """Become the fleet that ``settings`` describe; returns when all is on its way.
+
+        Args:
+            settings: the configuration from now on.
+            renewed: bots that need a new process, because what they are told at boot has changed.
+
+        Raises:
+            ConfigError: there are more bots than uids; nothing was changed.
+            BramaError: the state file cannot be written, or the master is starting or stopping.
+        """
+        if self._closing or not self._started:
+            raise BramaError(reasons.SHUTTING_DOWN if self._closing else reasons.STARTING_UP)
+        await self._give_uids(settings)
+        told = {bot_id: told_of(member, self._settings) for bot_id, member in self._members.items()}
+        self._settings = settings
+        self._crew.settings = settings
+        self._room.capacity = capacity_of(settings, self._cores)
+        self._raise_file_limit(len(settings.bots))
+        for member, event in self._muster.reconfigure(settings, renewed):
+            self._tell(member, event)
+        for bot_id, member in self._members.items():
+            if bot_id in told:
+                self._crew.retell(member, told[bot_id])
+        self._offer_room()
+        await self._save()
 
     def views(self) -> tuple[WorkerView, ...]:
         """Return how every bot stands, in the order of the configuration."""
@@ -186,7 +209,7 @@ class Fleet:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
         self._closing = True
         self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
-        for member in self._members.values():
+        for member in list(self._members.values()):
             self._tell(member, events.ShutdownCommanded(timeout_s))
         if timeout_s <= 0:
             await self._zygote.aclose()
@@ -210,17 +233,19 @@ class Fleet:
 
     def identity_known(self, bot_id: BotId, identity: bytes) -> None:
         """Telegram, or the cache, said who the bot is: the JSON object that getMe returned."""
-        member = self._members[bot_id]
-        member.identity = identity
-        self._tell(member, events.IdentityKnown())
+        if (member := self._members.get(bot_id)) is not None:
+            member.identity = identity
+            self._tell(member, events.IdentityKnown())
 
     def identity_unreachable(self, bot_id: BotId, detail: str) -> None:
         """getMe got no answer; the poller goes on asking."""
-        self._tell(self._members[bot_id], events.IdentityUnreachable(detail))
+        if (member := self._members.get(bot_id)) is not None:
+            self._tell(member, events.IdentityUnreachable(detail))
 
     def token_rejected(self, bot_id: BotId, status: int, detail: str) -> None:
         """Telegram answered 401 or 404; the poller has given up."""
-        self._tell(self._members[bot_id], events.TokenRejected(f"{status} {detail}".strip()))
+        if (member := self._members.get(bot_id)) is not None:
+            self._tell(member, events.TokenRejected(f"{status} {detail}".strip()))
 
     # --- events -------------------------------------------------------------------------------
 
@@ -247,6 +272,8 @@ class Fleet:
                 self._do(member, effect)
             except Exception:  # of one bot, and of a neighbouring room: the fleet goes on
                 log.exception("fleet.effect_failed", bot=member.settings.id, effect=type(effect).__name__)
+        for successor, beginning in self._muster.departed(member):
+            self._tell(successor, beginning)
 
     def _do(self, member: Member, effect: Effect) -> None:
         bot_id, handle = member.settings.id, member.handle
@@ -256,7 +283,7 @@ class Fleet:
             case effects.CloseIngress():
                 self._ingress.close(bot_id)
             case effects.Remember(wanted):
-                self._unsaved[bot_id] = wanted
+                self._muster.override(bot_id, wanted)
             case effects.Spawn(generation):
                 self._spawn(member, Generation(generation))
             case effects.CancelSpawn(generation):
@@ -323,12 +350,13 @@ class Fleet:
 
     def _offer_room(self) -> None:
         for bot_id in self._room.next_in_line():
-            self._tell(self._members[bot_id], events.CapacityFreed())
+            if (member := self._members.get(bot_id)) is not None:
+                self._tell(member, events.CapacityFreed())
 
     # --- the machine ----------------------------------------------------------------------------
 
-    def _raise_file_limit(self) -> None:
-        needed = _FILES + _FILES_PER_BOT * len(self._members)
+    def _raise_file_limit(self, bots: int) -> None:
+        needed = _FILES + _FILES_PER_BOT * bots
         if (allowed := raise_file_limit()) < needed:
             log.warning(
                 "files.scarce", allowed=allowed, needed=needed, way_out="raise ulimit -n (LimitNOFILE)"
@@ -340,13 +368,24 @@ class Fleet:
         if left.ended or left.remaining:
             log.warning("leftovers.ended", count=left.ended, remaining=list(left.remaining))
 
-    async def _give_uids(self) -> None:
-        if self._settings.isolation.uids is None:
+    async def _give_uids(self, settings: Settings) -> None:
+        """Find a uid for each bot, old and new, before any of them is started."""
+        if settings.isolation.uids is None:
             return
-        uids = allocate_uids(self._members, self._settings.isolation.uids, self._recalled.uids)
+        bot_ids = dict.fromkeys([*(bot.id for bot in settings.bots), *self._members])
+        remembered = {**self._recalled.uids, **self._muster.uids}
+        uids = allocate_uids(bot_ids, settings.isolation.uids, remembered)
         await self._journal.remember_uids(uids)
-        for bot_id, uid in uids.items():
-            self._members[bot_id].uid = uid
+        self._muster.uids = uids
+        for bot_id, member in self._members.items():
+            member.uid = uids[bot_id]
+
+    async def _save(self) -> None:
+        unsaved, self._muster.unsaved = self._muster.unsaved, {}
+        await self._journal.remember_wanted(unsaved)
+
+    def _processes(self) -> Iterable[tuple[int, int]]:
+        return self._crew.processes()
 
     def _processes_changed(self) -> None:
         self._journal.processes_changed()

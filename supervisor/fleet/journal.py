@@ -67,14 +67,19 @@ class Journal:
             decode_records(processes.get(_PROCESSES)),
         )
 
-    async def remember_wanted(self, wanted: Mapping[BotId, Wanted]) -> None:
-        """Write what operators want; returns when it is durable.
+    async def remember_wanted(self, wanted: Mapping[BotId, Wanted | None]) -> None:
+        """Write what operators want, None being the configuration's wish; returns when it is durable.
 
         Raises:
             BramaError: it could not be written.
         """
         await asyncio.gather(
-            *(self._store.remember(f"{_WANTED}{bot}", value.encode()) for bot, value in wanted.items())
+            *(
+                self._store.forget(f"{_WANTED}{bot}")
+                if value is None
+                else self._store.remember(f"{_WANTED}{bot}", value.encode())
+                for bot, value in wanted.items()
+            )
         )
 
     async def remember_uids(self, uids: Mapping[BotId, int]) -> None:

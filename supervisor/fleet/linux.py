@@ -164,6 +164,18 @@ def all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 
 
+def move_data_limit(pid: int, by_bytes: int) -> None:
+    """Move what a process may map of private memory (RLIMIT_DATA).
+
+    Raises:
+        PermissionError: the limit of a process may only be raised by root.
+        OSError: the process is gone.
+    """
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+    if resource.RLIM_INFINITY not in (soft, hard):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (soft + by_bytes, max(hard, soft) + by_bytes))
+
+
 def kill_exactly(stat: Stat) -> None:
     """SIGKILL the process that ``stat`` describes, and none that got its pid meanwhile."""
     with suppress(OSError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from brama.config.settings import BotSettings
 from supervisor.fleet.policy import reasons
-from supervisor.fleet.policy.model import Limits, Phase, State, Worker
+from supervisor.fleet.policy.model import Limits, Phase, State, Wanted, Worker
 from supervisor.fleet.view import WorkerView
 from supervisor.fleet.worker_handle import WorkerHandle
 
@@ -21,6 +21,9 @@ class Member:
     limits: Limits
     worker: Worker
     uid: int | None = None
+    #: It is no longer configured, and goes when its process has gone; then its name is the successor's.
+    is_leaving: bool = False
+    successor: BotSettings | None = None
     identity: bytes | None = None
     handle: WorkerHandle | None = None
     #: Whether the router knows the process.
@@ -47,10 +50,14 @@ class Member:
             reason = reason or why_spawning
         elif before_start and worker.is_up:
             state, reason = State.STARTING, reasons.STARTING_UP
+        is_overridden = not self.is_leaving and self.settings.enabled != (worker.wanted is Wanted.RUNNING)
+        if is_overridden and reason is None:
+            reason = reasons.STARTED_BY_COMMAND
         return WorkerView(
             bot_id=self.settings.id,
             state=state,
             wanted=worker.wanted,
+            is_overridden=is_overridden,
             reason=reason,
             pid=worker.pid,
             generation=worker.generation,
@@ -61,4 +68,6 @@ class Member:
             memory_bytes=self.memory_bytes,
             heartbeat_at=self.heartbeat_at,
             ready=worker.state is State.RUNNING,
+            mode=self.settings.mode,
+            origin=self.settings.origin,
         )

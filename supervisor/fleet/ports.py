@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from brama.config.settings import BotSettings, Settings
 from brama.ids import BotId, Generation
 from brama.messages import Begun, Failed, Processed, Released, Returned, ToWorker, Warm
 
@@ -51,10 +52,18 @@ class Ingress(Protocol):
     def set_allowed_updates(self, bot_id: BotId, allowed: Sequence[str] | None) -> None: ...
 
 
+class Roll(Protocol):
+    """Who is told which bots there are: whatever else the master keeps for each."""
+
+    def enter(self, bot: BotSettings, settings: Settings) -> None: ...
+    def leave(self, bot_id: BotId) -> None: ...
+
+
 class Store(Protocol):
     """Who keeps small values over restarts of the master: the ledger."""
 
     async def remember(self, key: str, value: bytes) -> None: ...
+    async def forget(self, key: str) -> None: ...
     def recall(self, prefix: str) -> dict[str, bytes]: ...
 
 

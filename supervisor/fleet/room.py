@@ -26,7 +26,7 @@ class Room:
     """
 
     def __init__(self, capacity: Capacity, free_memory: Callable[[], float], clock: Clock) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._free_memory = free_memory
         self._clock = clock
         self._processes = 0
@@ -51,12 +51,12 @@ class Room:
 
     def refusal(self) -> str | None:
         """Return why the process that was counted last may not start; None: it may."""
-        return decide_refusal(self._capacity, self._processes - 1, self._free())
+        return decide_refusal(self.capacity, self._processes - 1, self._free())
 
     def next_in_line(self) -> Iterator[BotId]:
         """Yield bots that wait, longest first, for as long as there is room."""
         for bot_id in list(self._waiting):
-            if decide_refusal(self._capacity, self._processes, self._free()) is not None:
+            if decide_refusal(self.capacity, self._processes, self._free()) is not None:
                 return
             yield bot_id
 

@@ -11,6 +11,7 @@ class WorkerView:
     """One bot at one moment; ``_at`` are monotonic seconds.
 
     Attributes:
+        is_overridden: a command said otherwise than ``enabled`` in the configuration.
         reason: why it is in this state, as a sentence; None: nothing to explain.
         pid: of its process; None: there is none.
         generation: processes asked for by this master.
@@ -20,11 +21,14 @@ class WorkerView:
         memory_bytes: private memory, as the worker last said itself, else as estimated; 0: not known.
         heartbeat_at: None before the first.
         ready: whether it takes updates.
+        mode: how updates are to come in, polling or webhook.
+        origin: where its entry stands, file or platform.
     """
 
     bot_id: BotId
     state: State
     wanted: Wanted
+    is_overridden: bool
     reason: str | None
     pid: int | None
     generation: int
@@ -35,3 +39,5 @@ class WorkerView:
     memory_bytes: int
     heartbeat_at: float | None
     ready: bool
+    mode: str
+    origin: str

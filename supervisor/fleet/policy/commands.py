@@ -1,4 +1,4 @@
-"""Decides what the commands of operators come to."""
+"""Decides what the wishes of operators and of the configuration come to."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -12,15 +12,11 @@ from supervisor.fleet.policy.moves import Decision, launch
 
 def want_up(worker: Worker, now: float, limits: Limits, *, anew: bool) -> Decision:
     """``start``, or with ``anew`` ``restart``: never waits for the ladder, and begins a new budget."""
-    if not worker.enabled:
-        return worker, ()
     first: tuple[Effect, ...] = ()
     if worker.wanted is not Wanted.RUNNING:
         first = (Remember(Wanted.RUNNING),)
-    if worker.phase is Phase.FATAL and not worker.identified:
-        # The poller gave the token up; only opening anew asks Telegram again.
-        worker, first = replace(worker, ingress_open=False), (*first, CloseIngress())
-    after, effects = _go_up(replace(worker, wanted=Wanted.RUNNING, deaths=(), rung=0), now, limits, anew)
+    reason = reasons.RESTART_COMMANDED
+    after, effects = _up(replace(worker, wanted=Wanted.RUNNING), now, limits, anew=anew, reason=reason)
     return after, (*first, *effects)
 
 
@@ -29,9 +25,26 @@ def want_down(worker: Worker, now: float, limits: Limits) -> Decision:
     first: tuple[Effect, ...] = ()
     if worker.wanted is not Wanted.STOPPED:
         first = (Remember(Wanted.STOPPED),)
-    closing, closed = _close_ingress(replace(worker, wanted=Wanted.STOPPED))
-    after, effects = end(closing, now, limits, limits.stop_timeout_s, Sequel.STOP, reasons.STOP_COMMANDED)
-    return after, (*first, *closed, *effects)
+    unwanted = replace(worker, wanted=Wanted.STOPPED, unwanted_because=reasons.STOPPED_BY_COMMAND)
+    after, effects = _down(unwanted, now, limits, reasons.STOP_COMMANDED)
+    return after, (*first, *effects)
+
+
+def enable(worker: Worker, now: float, limits: Limits) -> Decision:
+    """The configuration wants it: as ``start``, and nothing is to be remembered."""
+    return _up(replace(worker, wanted=Wanted.RUNNING), now, limits, anew=False, reason=reasons.ENTRY_CHANGED)
+
+
+def disable(worker: Worker, now: float, limits: Limits, reason: str) -> Decision:
+    """The configuration wants it no more: as ``stop``, and nothing is to be remembered."""
+    return _down(replace(worker, wanted=Wanted.STOPPED, unwanted_because=reason), now, limits, reason)
+
+
+def renew(worker: Worker, now: float, limits: Limits) -> Decision:
+    """Its entry changed: as ``restart`` if it is wanted, else nothing before it is started."""
+    if not worker.is_up:
+        return worker, ()
+    return _up(worker, now, limits, anew=True, reason=reasons.ENTRY_CHANGED)
 
 
 def shut_down(worker: Worker, now: float, limits: Limits, timeout_s: float) -> Decision:
@@ -41,7 +54,22 @@ def shut_down(worker: Worker, now: float, limits: Limits, timeout_s: float) -> D
     return after, (*closed, *effects)
 
 
-def _go_up(worker: Worker, now: float, limits: Limits, anew: bool) -> Decision:
+def _up(worker: Worker, now: float, limits: Limits, *, anew: bool, reason: str) -> Decision:
+    first: tuple[Effect, ...] = ()
+    if worker.ingress_open and not worker.identified and worker.phase is not Phase.IDENTITY:
+        # Intake gave the token up; only opening anew asks Telegram again.
+        worker, first = replace(worker, ingress_open=False), (CloseIngress(),)
+    after, effects = _go_up(replace(worker, deaths=(), rung=0), now, limits, anew, reason)
+    return after, (*first, *effects)
+
+
+def _down(worker: Worker, now: float, limits: Limits, reason: str) -> Decision:
+    closing, closed = _close_ingress(worker)
+    after, effects = end(closing, now, limits, limits.stop_timeout_s, Sequel.STOP, reason)
+    return after, (*closed, *effects)
+
+
+def _go_up(worker: Worker, now: float, limits: Limits, anew: bool, reason: str) -> Decision:
     match worker.phase:
         case Phase.STOPPED | Phase.FATAL | Phase.COOLDOWN | Phase.CAPACITY:
             return launch(worker)
@@ -50,10 +78,9 @@ def _go_up(worker: Worker, now: float, limits: Limits, anew: bool) -> Decision:
         case Phase.BOOT | Phase.SERVE:
             if not anew:
                 return worker, ()
-            timeout_s = limits.stop_timeout_s
-            return end(worker, now, limits, timeout_s, Sequel.RESTART, reasons.RESTART_COMMANDED)
+            return end(worker, now, limits, limits.stop_timeout_s, Sequel.RESTART, reason)
         case Phase.ABORT | Phase.DRAIN | Phase.TERM | Phase.DUMP | Phase.KILL:
-            back = replace(worker, sequel=Sequel.RESTART, reason=reasons.RESTART_COMMANDED)
+            back = replace(worker, sequel=Sequel.RESTART, reason=reason)
             if back.is_up and not back.ingress_open:
                 return replace(back, ingress_open=True), (OpenIngress(),)
             return back, ()

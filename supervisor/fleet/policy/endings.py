@@ -137,6 +137,15 @@ def after_deadline(worker: Worker, now: float, limits: Limits) -> Decision:
             assert_never(never)
 
 
+def after_limits(worker: Worker, limits: Limits) -> Worker:
+    """Return the worker judged by ``limits`` from now on; an end that has begun keeps its deadline."""
+    if worker.phase is Phase.SERVE:
+        return replace(worker, deadline_at=_heartbeat_due(worker, limits))
+    if worker.phase is Phase.BOOT:
+        return replace(worker, deadline_at=(worker.started_at or 0.0) + limits.start_timeout_s)
+    return worker
+
+
 def _dump(worker: Worker, now: float, first: tuple[Effect, ...]) -> Decision:
     deadline_at = _sooner(worker.kill_at, now + DUMP_S)
     return replace(worker, phase=Phase.DUMP, deadline_at=deadline_at), (*first, DumpStacks())

@@ -32,6 +32,31 @@ class ShutdownCommanded:
     timeout_s: float
 
 
+# --- the configuration ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """The configuration wants the bot to run, and no operator said otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """The configuration wants the bot no more; ``reason`` is a sentence about that."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanged:
+    """What a process is told at its boot is different now: one that runs is of the past."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsChanged:
+    """The knobs the bot is judged by are different now."""
+
+
 # --- what the poller learned ------------------------------------------------------------------
 
 
@@ -143,6 +168,10 @@ Event = (
     | StopCommanded
     | RestartCommanded
     | ShutdownCommanded
+    | Enabled
+    | Disabled
+    | EntryChanged
+    | LimitsChanged
     | IdentityKnown
     | IdentityUnreachable
     | TokenRejected

@@ -9,11 +9,12 @@ from typing import assert_never
 
 from brama.exit_codes import ExitCode
 from supervisor.fleet.policy import reasons
-from supervisor.fleet.policy.commands import shut_down, want_down, want_up
+from supervisor.fleet.policy.commands import disable, enable, renew, shut_down, want_down, want_up
 from supervisor.fleet.policy.effects import KillGroup, OpenDelivery, SendBoot
 from supervisor.fleet.policy.endings import (
     KILL_AGAIN_S,
     after_deadline,
+    after_limits,
     end,
     end_after_last_words,
     end_over_memory,
@@ -24,10 +25,14 @@ from supervisor.fleet.policy.events import (
     CapacityFreed,
     CapacityRefused,
     DeadlinePassed,
+    Disabled,
+    Enabled,
+    EntryChanged,
     Event,
     HeartbeatReceived,
     IdentityKnown,
     IdentityUnreachable,
+    LimitsChanged,
     LinkBroken,
     MasterStarted,
     MemorySampled,
@@ -65,6 +70,14 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
             return want_down(worker, now, limits)
         case ShutdownCommanded(timeout_s):
             return shut_down(worker, now, limits, timeout_s)
+        case Enabled():
+            return enable(worker, now, limits)
+        case Disabled(reason):
+            return disable(worker, now, limits, reason)
+        case EntryChanged():
+            return renew(worker, now, limits)
+        case LimitsChanged():
+            return after_limits(worker, limits), ()
         case IdentityKnown():
             known = replace(worker, identified=True)
             return launch(known) if worker.phase is Phase.IDENTITY else (known, ())

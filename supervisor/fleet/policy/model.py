@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from supervisor.fleet.policy import reasons
+
 
 class State(StrEnum):
     """What a worker *is*, in the words that users of supervisord know."""
@@ -26,7 +28,7 @@ class State(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What an operator wants a bot to be; survives restarts of the master."""
+    """What a bot is to be: as configured, unless an operator said otherwise, which survives restarts."""
 
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
@@ -124,8 +126,8 @@ class Worker:
     """One bot's worker: what is, what is wanted, what was. All ``_at`` are monotonic seconds."""
 
     wanted: Wanted = Wanted.RUNNING
-    #: False: ``enabled: false`` in the configuration; no command starts it.
-    enabled: bool = True
+    #: Why nothing is wanted of it, as a sentence; counts while ``wanted`` is STOPPED.
+    unwanted_because: str = reasons.STOPPED_BY_COMMAND
     #: The master is on its way out: nothing starts any more, whatever is wanted.
     shutting_down: bool = False
     phase: Phase = Phase.STOPPED
@@ -165,4 +167,4 @@ class Worker:
     @property
     def is_up(self) -> bool:
         """Whether a process should exist, all told."""
-        return self.wanted is Wanted.RUNNING and self.enabled and not self.shutting_down
+        return self.wanted is Wanted.RUNNING and not self.shutting_down

@@ -30,12 +30,7 @@ def launch(worker: Worker) -> Decision:
 
 def rest(worker: Worker) -> Decision:
     """Become STOPPED."""
-    if not worker.enabled:
-        reason = reasons.DISABLED
-    elif worker.wanted is Wanted.STOPPED:
-        reason = reasons.STOPPED_BY_COMMAND
-    else:
-        reason = reasons.SHUTTING_DOWN
+    reason = worker.unwanted_because if worker.wanted is Wanted.STOPPED else reasons.SHUTTING_DOWN
     return replace(_without_process(worker), phase=Phase.STOPPED, reason=reason), ()
 
 

@@ -4,7 +4,11 @@ from brama.exit_codes import ExitCode
 
 ASKING_IDENTITY = "asking Telegram who this is"
 STOPPED_BY_COMMAND = "stopped by command"
+STARTED_BY_COMMAND = "started by command; the configuration says enabled: false"
 DISABLED = "disabled in the configuration (enabled: false)"
+INCOMPLETE = "its entry has no token, or no script and no app; complete it first"
+REMOVED = "removed from the configuration"
+ENTRY_CHANGED = "restarting: its configuration changed"
 STARTING_UP = "the supervisor is starting"
 SHUTTING_DOWN = "the supervisor is stopping"
 STOP_COMMANDED = "stopping by command"

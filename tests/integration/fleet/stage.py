@@ -126,6 +126,21 @@ class PlayedPollers:
 
 
 @dataclass
+class NotedRoll:
+    """Who was told of which bots."""
+
+    present: dict[BotId, BotSettings] = field(default_factory=dict)
+    left: list[BotId] = field(default_factory=list)
+
+    def enter(self, bot: BotSettings, settings: Settings) -> None:
+        self.present[bot.id] = bot
+
+    def leave(self, bot_id: BotId) -> None:
+        del self.present[bot_id]
+        self.left.append(bot_id)
+
+
+@dataclass
 class MemoryStore:
     """A state file in memory."""
 
@@ -133,6 +148,9 @@ class MemoryStore:
 
     async def remember(self, key: str, value: bytes) -> None:
         self.rows[key] = value
+
+    async def forget(self, key: str) -> None:
+        self.rows.pop(key, None)
 
     def recall(self, prefix: str) -> dict[str, bytes]:
         return {key: value for key, value in self.rows.items() if key.startswith(prefix)}
@@ -147,6 +165,7 @@ class Stage:
     router: PlayedRouter
     pollers: PlayedPollers
     store: MemoryStore
+    roll: NotedRoll
 
     def view(self, bot_id: str = "shop") -> WorkerView:
         return next(view for view in self.fleet.views() if view.bot_id == bot_id)
@@ -180,7 +199,7 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Start a fleet, and end it whatever happens."""
     store = store or MemoryStore()
-    router, pollers = PlayedRouter(), PlayedPollers()
+    router, pollers, roll = PlayedRouter(), PlayedPollers(), NotedRoll()
     tasks: set[asyncio.Task[None]] = set()
 
     def spawn(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -193,6 +212,7 @@ async def staged(
         configuration,
         delivery=router,
         ingress=pollers,
+        roll=roll,
         zygote=zygote,
         store=store,
         spawn=spawn,
@@ -202,7 +222,7 @@ async def staged(
     pollers.fleet = fleet
     try:
         await fleet.start()
-        yield Stage(fleet, zygote, router, pollers, store)
+        yield Stage(fleet, zygote, router, pollers, store, roll)
     finally:
         await fleet.stop(0.0)
 

@@ -209,12 +209,31 @@ async def test_commands_in_quick_succession_leave_one_process_or_none(tmp_path):
         await stage.reaches(State.RUNNING)
 
 
-async def test_a_disabled_bot_is_not_started_by_command(tmp_path):
-    async with staged(settings(tmp_path, bot("shop", "serve", tmp_path, enabled=False))) as stage:
-        refused = await stage.fleet.command("start", [SHOP])
-        assert refused == {SHOP: "disabled in the configuration (enabled: false)"}
-        assert stage.view().state is State.STOPPED
+async def test_a_command_overrides_what_the_configuration_says_until_both_agree(tmp_path):
+    configuration = settings(tmp_path, bot("shop", "serve", tmp_path, enabled=False))
+    async with staged(configuration) as stage:
+        assert stage.view().reason == "disabled in the configuration (enabled: false)"
+        assert not stage.view().is_overridden
         assert stage.pollers.open_for == set()
+        assert await stage.fleet.command("start", [SHOP]) == {}
+        view = await stage.reaches(State.RUNNING)
+        assert view.is_overridden
+        assert view.reason == "started by command; the configuration says enabled: false"
+        store = stage.store
+        assert store.rows["wanted/shop"] == b"RUNNING"
+    async with staged(configuration, store) as stage:
+        await stage.reaches(State.RUNNING)
+        await stage.fleet.command("stop", [SHOP])
+        await stage.reaches(State.STOPPED)
+        assert "wanted/shop" not in store.rows
+
+
+async def test_an_entry_without_a_token_is_not_started(tmp_path):
+    incomplete = bot("shop", "serve", tmp_path, enabled=False).model_copy(update={"telegram_id": 0})
+    async with staged(settings(tmp_path, incomplete)) as stage:
+        refused = await stage.fleet.command("start", [SHOP])
+        assert refused == {SHOP: "its entry has no token, or no script and no app; complete it first"}
+        assert stage.state() is State.STOPPED
 
 
 async def test_bots_wait_for_room_and_take_it_when_there_is_some(tmp_path):

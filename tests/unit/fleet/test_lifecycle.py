@@ -24,10 +24,14 @@ from supervisor.fleet.policy.events import (
     CapacityFreed,
     CapacityRefused,
     DeadlinePassed,
+    Disabled,
+    Enabled,
+    EntryChanged,
     Event,
     HeartbeatReceived,
     IdentityKnown,
     IdentityUnreachable,
+    LimitsChanged,
     LinkBroken,
     MasterStarted,
     MemorySampled,
@@ -120,17 +124,78 @@ def test_an_unreachable_bot_api_is_said_and_spends_nothing():
 
 
 def test_a_stopped_bot_stays_stopped_over_a_restart_of_the_master():
-    life = history(MasterStarted(), worker=Worker(wanted=Wanted.STOPPED))
+    stopped = Worker(wanted=Wanted.STOPPED, unwanted_because="stopped by command")
+    life = history(MasterStarted(), worker=stopped)
     assert life.told() == (State.STOPPED, "stopped by command")
     assert not life.worker.ingress_open
 
 
-def test_no_command_starts_a_disabled_bot():
-    life = history(MasterStarted(), worker=Worker(enabled=False))
-    assert life.told() == (State.STOPPED, "disabled in the configuration (enabled: false)")
-    assert life.tell(StartCommanded()) == ()
-    assert life.tell(RestartCommanded()) == ()
-    assert life.state() is State.STOPPED
+@pytest.mark.parametrize("command", [StartCommanded(), RestartCommanded()])
+def test_a_command_starts_a_disabled_bot(command):
+    disabled = Worker(wanted=Wanted.STOPPED, unwanted_because="disabled")
+    life = history(MasterStarted(), worker=disabled)
+    assert life.told() == (State.STOPPED, "disabled")
+    assert life.tell(command) == (Remember(Wanted.RUNNING), OpenIngress())
+    assert life.state() is State.STARTING
+
+
+def test_the_configuration_stops_and_starts_a_bot_and_leaves_nothing_to_remember():
+    life = running()
+    assert life.tell(Disabled("disabled")) == (CloseIngress(), HoldDelivery(), SendDrain())
+    assert life.told() == (State.STOPPING, "disabled")
+    life.tell(WorkerExited(code=0))
+    assert life.told() == (State.STOPPED, "disabled")
+    assert life.tell(Enabled()) == (OpenIngress(), Spawn(2))
+
+
+def test_a_bot_enabled_while_it_stops_comes_back_as_soon_as_it_has_stopped():
+    life = running()
+    life.tell(Disabled("removed"))
+    assert life.tell(Enabled()) == (OpenIngress(),)
+    assert life.tell(WorkerExited(code=0)) == (Spawn(2),)
+
+
+def test_a_changed_entry_renews_a_process_and_spends_no_budget():
+    life = running(budget=1)
+    die(life)
+    assert life.tell(EntryChanged()) == (HoldDelivery(), SendDrain())
+    assert life.tell(WorkerExited(code=0)) == (Spawn(3),)
+    assert life.worker.deaths == ()
+
+
+def test_a_changed_entry_starts_nothing_that_is_stopped():
+    life = running()
+    life.tell(StopCommanded(), WorkerExited(code=0))
+    assert life.tell(EntryChanged()) == ()
+    assert life.told() == (State.STOPPED, "stopped by command")
+
+
+def test_a_changed_entry_gives_a_given_up_bot_another_chance():
+    life = history(MasterStarted(), TokenRejected("401 Unauthorized"))
+    assert life.state() is State.FATAL
+    assert life.tell(EntryChanged()) == (CloseIngress(), OpenIngress())
+    assert life.state() is State.STARTING
+
+
+def test_a_new_token_is_asked_about_while_the_process_of_the_rejected_one_still_ends():
+    life = running()
+    life.tell(TokenRejected("401 Unauthorized"))
+    assert life.state() is State.STOPPING
+    assert life.tell(EntryChanged()) == (CloseIngress(), OpenIngress())
+    life.tell(IdentityKnown())
+    assert life.tell(WorkerExited(code=0)) == (Spawn(2),)
+
+
+def test_changed_limits_move_the_deadline_of_what_runs():
+    life = running()
+    assert life.worker.deadline_at == 1090.0
+    life.limits = Limits(worker_timeout_s=10.0)
+    life.tell(LimitsChanged())
+    assert life.worker.deadline_at == 1010.0
+    life.tell(StopCommanded())
+    before = life.worker.deadline_at
+    life.tell(LimitsChanged())
+    assert life.worker.deadline_at == before
 
 
 def test_a_boot_that_never_polls_shows_its_stacks_and_is_fatal():

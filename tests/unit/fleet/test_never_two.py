@@ -23,10 +23,14 @@ from supervisor.fleet.policy.events import (
     CapacityFreed,
     CapacityRefused,
     DeadlinePassed,
+    Disabled,
+    Enabled,
+    EntryChanged,
     Event,
     HeartbeatReceived,
     IdentityKnown,
     IdentityUnreachable,
+    LimitsChanged,
     LinkBroken,
     MasterStarted,
     MemorySampled,
@@ -101,15 +105,21 @@ class World(RuleBasedStateMachine):
             case Remember(wanted):
                 self.remembered = wanted
 
-    @initialize(enabled=st.booleans(), wanted=st.sampled_from(Wanted))
-    def begin(self, enabled: bool, wanted: Wanted) -> None:
-        self.worker = Worker(enabled=enabled, wanted=wanted)
+    @initialize(wanted=st.sampled_from(Wanted))
+    def begin(self, wanted: Wanted) -> None:
+        self.worker = Worker(wanted=wanted)
         self.remembered = wanted
         self.tell(MasterStarted())
 
     @rule(event=st.sampled_from([StartCommanded(), StopCommanded(), RestartCommanded()]))
     def command(self, event: Event) -> None:
         self.tell(event)
+
+    @rule(event=st.sampled_from([Enabled(), Disabled("gone"), EntryChanged(), LimitsChanged()]))
+    def reconfigure(self, event: Event) -> None:
+        self.tell(event)
+        if isinstance(event, Enabled | Disabled):  # the shell keeps no override that says the same
+            self.remembered = self.worker.wanted
 
     @rule(
         event=st.sampled_from(
