@@ -31,7 +31,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 #: A dead peer is noticed after about this long even by an idle connection, in seconds.
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_PROBES = 30, 10, 3
 
-_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+_HEADERS = {"Accept-Encoding": "identity"}
+_JSON = {"Content-Type": "application/json"}
 
 
 class UnreachableError(BramaError):
@@ -85,7 +86,13 @@ class BotApi:
         self._proxy = _find_proxy(self._base_url)
 
     async def call(
-        self, token: str, method: str, parameters: Mapping[str, Any], *, held_s: float = 0.0
+        self,
+        token: str,
+        method: str,
+        parameters: Mapping[str, Any],
+        *,
+        held_s: float = 0.0,
+        files: Mapping[str, bytes] = {},
     ) -> HttpAnswer:
         """Return the answer to one call.
 
@@ -94,11 +101,12 @@ class BotApi:
             method: such as getUpdates.
             parameters: as the Bot API documents them.
             held_s: how long the server may hold the call on purpose, in seconds.
+            files: contents of files to upload, by the parameter's name.
 
         Raises:
             UnreachableError: no whole answer came in time.
         """
-        body = msgspec.json.encode(parameters)
+        body = _form(parameters, files) if files else msgspec.json.encode(parameters)
         url = f"{self._base_url}/bot{token}/{method}"
         answer_within_s = held_s + self._deadlines.connect_s + self._deadlines.answer_s
         try:
@@ -108,10 +116,11 @@ class BotApi:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _in_words(error) from None
 
-    async def _call(self, url: str, body: bytes, answer_within_s: float) -> HttpAnswer:
+    async def _call(self, url: str, body: bytes | aiohttp.FormData, answer_within_s: float) -> HttpAnswer:
         proxy, proxy_auth = self._proxy
+        headers = _JSON if isinstance(body, bytes) else {}
         request = self._session.post(
-            url, data=body, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
+            url, data=body, headers=headers, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
         )
         try:
             async with asyncio.timeout(answer_within_s):
@@ -144,6 +153,16 @@ class BotApi:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _form(parameters: Mapping[str, Any], files: Mapping[str, bytes]) -> aiohttp.FormData:
+    """Return a form of parameters, whose values the Bot API takes as text or JSON, and files."""
+    form = aiohttp.FormData()
+    for name, value in parameters.items():
+        form.add_field(name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+    for name, content in files.items():
+        form.add_field(name, content, filename=f"{name}.pem", content_type="application/octet-stream")
+    return form
 
 
 def _in_words(error: Exception) -> UnreachableError:

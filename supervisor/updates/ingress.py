@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from brama.ids import BotId
 
@@ -12,11 +12,11 @@ class IngressState(StrEnum):
 
     #: Updates reach the inbox.
     OK = "ok"
-    #: Somebody else fetches this bot's updates, or keeps setting a webhook.
+    #: Somebody else fetches this bot's updates, or keeps setting another webhook.
     CONFLICT = "conflict"
     #: Telegram rejects the token; nothing more is asked until the bot is started anew.
     UNAUTHORIZED = "unauthorized"
-    #: The Bot API does not answer as it should, or updates cannot be written.
+    #: The Bot API does not answer as it should, Telegram cannot reach us, or updates cannot be written.
     OUTAGE = "outage"
     #: Telegram asked for a pause.
     PACED = "paced"
@@ -28,11 +28,25 @@ class IngressState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IngressStatus:
-    """The state, one line of why (empty for OK and OFF), and since when in monotonic seconds."""
+    """How intake stands.
+
+    Attributes:
+        state: in a word.
+        detail: one line of why, empty for OK and OFF.
+        since: when it became so, in monotonic seconds.
+        mode: how updates come in now, polling or webhook.
+        pending: updates that Telegram holds for the webhook, as it last said; None: not known.
+        telegram_error: why it last failed to deliver, while that may matter; None: it did not.
+        switches: changes between webhook and polling that were made without being told.
+    """
 
     state: IngressState
     detail: str
     since: float
+    mode: Literal["polling", "webhook"] = "polling"
+    pending: int | None = None
+    telegram_error: str | None = None
+    switches: int = 0
 
 
 class IngressObserver(Protocol):

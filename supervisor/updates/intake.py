@@ -146,6 +146,25 @@ class Intake:
             malformed=len(elements) - len(updates),
         )
 
+    async def accept_one(self, bot_id: BotId, source: Source, raw: bytes) -> Verdict | None:
+        """Commit one update as ``accept`` does; what is no update is not written.
+
+        Cancelling the caller does not undo what has been queued for its commit.
+
+        Returns:
+            What became of it, durable; None: it is malformed.
+
+        Raises:
+            CommitFailedError: it was not written.
+        """
+        parts = decode(raw)
+        if isinstance(parts, Malformed):
+            return None
+        keys = [self._keys(source, parts)]
+        await self._wait_for_pending(keys)
+        [accepted] = await self._begin(bot_id, source, [(raw, parts)], keys)
+        return accepted.verdict
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _begin(

@@ -104,6 +104,18 @@ class Router:
         """Begin to route for a bot; what waits in its inbox is loaded when its first worker is ready."""
         self._bots[bot_id] = _Bot(source, Route(self._settings.window, self._settings.retry.attempts))
 
+    def remove_bot(self, bot_id: BotId) -> None:
+        """Route for a bot no more, whose worker is gone; what waits stays in the inbox."""
+        if (bot := self._bots.pop(bot_id, None)) is not None and bot.timer is not None:
+            bot.timer.cancel()
+
+    def retune(self, settings: RouterSettings) -> None:
+        """Apply ``settings`` from now on, to what waits too."""
+        self._settings = settings
+        for bot_id, bot in self._bots.items():
+            bot.route.retune(settings.window, settings.retry.attempts)
+            self._pump(bot_id, bot)
+
     def in_flight(self, bot_id: BotId) -> InFlight:
         """Return how many updates the bot's worker holds unacknowledged, and since when."""
         return self._bots[bot_id].route.in_flight
@@ -111,8 +123,9 @@ class Router:
     # --- from the inbox -----------------------------------------------------------------------
 
     def arrived(self, bot_id: BotId, rows: Sequence[Row]) -> None:
-        """Route ``rows``, committed a moment ago, in arrival order."""
-        bot = self._bots[bot_id]
+        """Route ``rows``, committed a moment ago, in arrival order; of a bot that has gone, they wait."""
+        if (bot := self._bots.get(bot_id)) is None:
+            return
         fresh = [row for row in rows if row.seq > bot.loaded_to]
         if bot.behind or bot.route.idle_rows + len(fresh) > MAX_ROWS_IN_MEMORY:
             bot.behind = bot.skipped = True

@@ -159,6 +159,14 @@ class Comparison:
         model.letters = [each for index, each in enumerate(model.letters) if index not in chosen]
         model.purged += len(chosen)
 
+    async def abandon(self, source: Source) -> None:
+        model = self.models[source]
+        await self.ledger.settle()
+        gone = len(model.rows) + len(model.letters)
+        assert await self.ledger.abandon(source) == gone
+        model.rows, model.letters = [], []
+        model.purged += gone
+
     async def compare(self) -> None:
         await self.ledger.settle()
         for source, model in self.models.items():
@@ -183,6 +191,7 @@ STEPS = st.lists(
         st.tuples(st.just("bury_raw"), SOURCES, st.none() | IDS, st.sampled_from([b"junk", b"waste"])),
         st.tuples(st.just("replay"), SOURCES, PICKS),
         st.tuples(st.just("drop"), SOURCES, PICKS),
+        st.tuples(st.just("abandon"), SOURCES),
         st.tuples(st.just("compare")),
         st.tuples(st.just("reopen")),
     ),

@@ -57,6 +57,11 @@ def drop(connection: sqlite3.Connection, draft: Draft, letter_ids: Sequence[int]
     return _purge(connection, draft, "letter_id IN (SELECT value FROM json_each(?))", as_list(letter_ids))
 
 
+def purge_source(connection: sqlite3.Connection, draft: Draft, number: int) -> int:
+    """Purge all letters of a source; return how many."""
+    return _purge(connection, draft, "source = ?", number)
+
+
 def purge_beyond(connection: sqlite3.Connection, draft: Draft, most: int) -> None:
     """Purge the oldest letters of every source that got some and has more than ``most``."""
     for number, change in list(draft.changes.items()):

@@ -8,10 +8,11 @@ import sqlite3
 from collections.abc import Collection, Iterable
 
 from supervisor.updates.inbox.books import Draft
-from supervisor.updates.inbox.dead_letters import DETAIL_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT
+from supervisor.updates.inbox.dead_letters import DETAIL_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT, purge_source
 from supervisor.updates.inbox.operations import Attempted, Bury, Charged
 from supervisor.updates.inbox.schema import State
 from supervisor.updates.inbox.statements import as_list, fetch_json, storable
+from supervisor.updates.model import Source
 
 
 def count(connection: sqlite3.Connection, counts: Iterable[Attempted | Charged]) -> None:
@@ -55,6 +56,18 @@ def bury(connection: sqlite3.Connection, draft: Draft, burials: Collection[Bury]
     )
     for number, rows, _ in _end(connection, draft, [each.seq for each in burials], State.DEAD, now_utc):
         draft.change(number).dead += rows
+
+
+def abandon(connection: sqlite3.Connection, draft: Draft, source: Source, now_utc: float) -> int:
+    """Erase all that waits of a source and its dead letters; return how many updates that were."""
+    number = draft.id_of(source)
+    if number is None:
+        return 0
+    statement = "SELECT json_group_array(seq) FROM waiting WHERE source = ?"
+    ended = _end(connection, draft, fetch_json(connection, statement, number), State.DEAD, now_utc)
+    rows = sum(rows for _, rows, _ in ended)
+    draft.change(number).purged += rows
+    return rows + purge_source(connection, draft, number)
 
 
 def _end(

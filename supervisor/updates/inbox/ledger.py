@@ -19,6 +19,7 @@ from supervisor.updates.inbox.committing import Committer, Told
 from supervisor.updates.inbox.housekeeping import Housekeeping, LedgerLimits
 from supervisor.updates.inbox.link import CLOSED, WriterLink
 from supervisor.updates.inbox.operations import (
+    Abandon,
     Accept,
     Attempted,
     Barrier,
@@ -307,6 +308,17 @@ class Ledger:
         dropped: int = await self._link.ask(Drop(tuple(letter_ids)))
         return dropped
 
+    async def abandon(self, source: Source) -> int:
+        """Purge all that waits of ``source``, and its dead letters; return how many updates that were.
+
+        For a source that no bot of the configuration has: the router must not know its rows.
+
+        Raises:
+            CommitFailedError: nothing was purged.
+        """
+        abandoned: int = await self._link.ask(Abandon(source))
+        return abandoned
+
     # --- small things to remember ---------------------------------------------------------------
 
     async def remember(self, key: str, value: bytes) -> None:
@@ -318,6 +330,10 @@ class Ledger:
         """Remove a key; ``recall`` lacks it at once, this returns when that is committed."""
         self._memory.pop(key, None)
         await self._link.ask(Remember(key, None))
+
+    def recall_one(self, key: str) -> bytes | None:
+        """Return what is remembered under ``key``, None if nothing is."""
+        return self._memory.get(key)
 
     def recall(self, prefix: str) -> dict[str, bytes]:
         """Return what is remembered under keys that begin with ``prefix``."""

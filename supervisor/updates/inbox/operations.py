@@ -98,7 +98,16 @@ class Drop:
     letter_ids: tuple[int, ...]
 
 
-Operation = Accept | BuryRaw | Processed | Attempted | Charged | Bury | Remember | Barrier | Replay | Drop
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Purge all that waits of a source, and its dead letters; the result is how many updates that were."""
+
+    source: Source
+
+
+Operation = (
+    Accept | BuryRaw | Processed | Attempted | Charged | Bury | Remember | Barrier | Replay | Drop | Abandon
+)
 
 #: Operations that a failing commit cannot refuse.
 KEPT = (Processed, Attempted, Charged, Bury, Remember, Barrier)

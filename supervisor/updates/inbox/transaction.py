@@ -11,8 +11,9 @@ from typing import Any
 from supervisor.updates.inbox.arrivals import Arriving, take_in
 from supervisor.updates.inbox.books import COUNTERS, Draft
 from supervisor.updates.inbox.dead_letters import drop, purge_beyond
-from supervisor.updates.inbox.endings import bury, count, process
+from supervisor.updates.inbox.endings import abandon, bury, count, process
 from supervisor.updates.inbox.operations import (
+    Abandon,
     Accept,
     Attempted,
     Barrier,
@@ -60,7 +61,7 @@ def apply_group(
     processed: dict[int, None] = {}
     counts: list[Attempted | Charged] = []
     burials: dict[int, Bury] = {}
-    rare: dict[int, Replay | Drop] = {}
+    rare: dict[int, Replay | Drop | Abandon] = {}
     memory: dict[str, bytes | None] = {}
     for index, operation in enumerate(operations):
         match operation:
@@ -74,7 +75,7 @@ def apply_group(
                 burials.setdefault(seq, operation)
             case Remember(key, value):
                 memory[key] = value
-            case Replay() | Drop():
+            case Replay() | Drop() | Abandon():
                 rare[index] = operation
             case Barrier():
                 pass
@@ -88,10 +89,13 @@ def apply_group(
         for index, result in zip(arriving, taken, strict=True):
             results[index] = result
     for index, each in rare.items():
-        if isinstance(each, Replay):
-            results[index] = replay(connection, draft, each.letter_ids, now_utc)
-        else:
-            results[index] = drop(connection, draft, each.letter_ids)
+        match each:
+            case Replay(letter_ids):
+                results[index] = replay(connection, draft, letter_ids, now_utc)
+            case Drop(letter_ids):
+                results[index] = drop(connection, draft, letter_ids)
+            case Abandon(source):
+                results[index] = abandon(connection, draft, source, now_utc)
     purge_beyond(connection, draft, letters_per_source)
     _remember(connection, memory)
     save_counters(connection, draft)

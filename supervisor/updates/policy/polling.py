@@ -267,6 +267,12 @@ def after(outcome: Outcome, state: Polling, now: float, jitter: float) -> tuple[
     return state, Act(next_call(state, jitter), pause_s)
 
 
+def describe_full(backlog: Backlog) -> str:
+    """Return what an operator reads of a backlog that is full."""
+    waiting = f"{backlog.rows} updates of {backlog.size_bytes} bytes wait"
+    return f"{waiting}; the bounds are delivery.max_backlog and max_backlog_size"
+
+
 def is_full(backlog: Backlog, max_rows: int, max_bytes: int, *, was_full: bool) -> bool:
     """Return whether no more may be fetched; once full, until it is down to RESUME_SHARE of both bounds."""
     share = RESUME_SHARE if was_full else 1.0

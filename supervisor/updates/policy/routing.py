@@ -85,6 +85,11 @@ class Route:
         self._blockers: dict[str, Entry] = {}
         self._held: dict[str, list[Entry]] = {}
 
+    def retune(self, window: Window, max_charges: int) -> None:
+        """Apply other bounds from the next update on."""
+        self._window = window
+        self._max_charges = max_charges
+
     @property
     def idle_rows(self) -> int:
         """Updates in memory that no worker holds."""

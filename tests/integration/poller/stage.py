@@ -13,9 +13,9 @@ from brama.config.settings import BotSettings, Settings
 from brama.ids import BotId, TelegramId
 from supervisor.updates.bot_api import Deadlines
 from supervisor.updates.ingress import IngressState, IngressStatus
-from supervisor.updates.model import Acceptance, Backlog, CommitFailedError, Source
+from supervisor.updates.ingresses import Ingresses
+from supervisor.updates.model import Acceptance, Backlog, CommitFailedError, Source, Verdict
 from supervisor.updates.policy.decoding import Decoded, decode
-from supervisor.updates.poller import Pollers
 from tests.fixtures.sandbox import RunningSandbox, make_token
 from tests.waiting import await_until
 
@@ -45,6 +45,10 @@ class FakeIntake:
         malformed = sum(not isinstance(decode(raw), Decoded) for raw in raws)
         return Acceptance(ids[-1] if ids else None, len(ids), 0, 0, malformed)
 
+    async def accept_one(self, bot_id: BotId, source: Source, raw: bytes) -> Verdict | None:
+        accepted = await self.accept(bot_id, source, [raw])
+        return None if accepted.malformed else Verdict.QUEUED
+
     def ids(self, bot_id: str = "bot1") -> list[int]:
         """All update ids that were committed for a bot, repeats included."""
         return [update_id for name, ids in self.batches if name == bot_id for update_id in ids]
@@ -58,13 +62,14 @@ class FakeLedger:
     waiting: Backlog = field(default_factory=lambda: Backlog(0, 0))
     looks: int = 0
     fault: Exception | None = None
+    stalled: str | None = None
 
     def backlog(self, source: Source) -> Backlog:
         self.looks += 1
         return self.waiting
 
-    def recall(self, prefix: str) -> dict[str, bytes]:
-        return {key: value for key, value in self.memory.items() if key.startswith(prefix)}
+    def recall_one(self, key: str) -> bytes | None:
+        return self.memory.get(key)
 
     async def remember(self, key: str, value: bytes) -> None:
         if self.fault is not None:
@@ -142,9 +147,11 @@ class Stage:
         self.intake = intake or FakeIntake()
         self.ledger = ledger or FakeLedger()
         self.observed = Observed()
-        settings = make_settings(base_url or sandbox.base_url, bots, delivery or DeliverySection(), **changes)
+        self.settings = settings = make_settings(
+            base_url or sandbox.base_url, bots, delivery or DeliverySection(), **changes
+        )
         self.source = Source(TelegramId(1001), settings.telegram.base_url)
-        self.pollers = Pollers(
+        self.pollers = Ingresses(
             settings,
             self.intake,
             self.ledger,
@@ -154,6 +161,8 @@ class Stage:
             deadlines=deadlines,
         )
         self.pollers.report_to(self.observed)
+        for bot in settings.bots:
+            self.pollers.put(bot, settings)
 
     async def __aenter__(self) -> Self:
         return self

@@ -254,10 +254,3 @@ async def test_a_rejected_token_ends_intake_until_it_is_opened_again(sandbox: Ru
         polls = stage.calls("getUpdates")
         assert stage.polls() == 0
         assert stage.calls("getUpdates") == polls
-
-
-async def test_observers_come_first(sandbox: RunningSandbox):
-    async with Stage(sandbox) as stage:
-        stage.pollers._observer = None
-        with pytest.raises(RuntimeError, match="report_to"):
-            stage.open()

@@ -5,7 +5,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from brama.clock import monotonic_s
-from brama.ids import BotId
 from supervisor.updates.bot_api import Deadlines
 from supervisor.updates.ingress import IngressState
 from tests.fixtures.sandbox import RunningSandbox, make_token
@@ -74,8 +73,9 @@ async def test_a_server_without_tls(sandbox: RunningSandbox):
 async def test_another_account_at_the_other_end(sandbox: RunningSandbox):
     """A base URL that leads to something else than this bot."""
     async with Stage(sandbox) as stage:
-        poller = stage.pollers._poller(BotId("bot1"))
-        poller._bot = poller._bot.model_copy(update={"telegram_id": 5})
+        [bot] = stage.settings.bots
+        stage.pollers.drop(bot.id)
+        stage.pollers.put(bot.model_copy(update={"telegram_id": 5}), stage.settings)
         stage.open()
         status = await stage.until(IngressState.OUTAGE)
         assert "another account" in status.detail

@@ -1,0 +1,224 @@
+"""Decides what is asked of Telegram so that a bot's webhook is, and stays, what it should be.
+
+Pure: after each outcome, the next call and the wait before it. setWebhook is called where something differs
+and at no other time: Telegram's list of settings is compared with what it showed after the last registration,
+and what it does not show, the secret and the certificate, by a digest.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from supervisor.updates.ingress import IngressState
+from supervisor.updates.policy.backoff import wait_s
+from supervisor.updates.policy.hook_info import (
+    Facts,
+    Info,
+    Record,
+    describe_trouble,
+    is_refused_by_us,
+)
+from supervisor.updates.policy.polling import (
+    LONGEST_CONFLICT_WAIT_S,
+    MAX_PAUSE_S,
+    Failed,
+    Held,
+    Identified,
+    Identify,
+    Rejected,
+    Stop,
+    Throttled,
+)
+
+#: Telegram takes one setWebhook a second for each bot.
+PACE_S = 1.0
+#: Between two looks while all is well, and while updates wait at Telegram or it fails to deliver.
+CALM_LOOK_S = 300.0
+TROUBLED_LOOK_S = 15.0
+#: Between two registrations because Telegram seems to have a wrong secret.
+HEAL_AFTER_S = 300.0
+
+_FOREIGN = "somebody else keeps setting a webhook for this bot; it is set again each time"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """getWebhookInfo"""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """setWebhook, keeping what waits at Telegram."""
+
+
+Call = Identify | Inspect | Register
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Make ``call`` after ``wait_s`` seconds, or sooner if something changes that it hangs on."""
+
+    call: Call
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """getWebhookInfo answered.
+
+    ``url`` and ``fingerprint`` are those of the webhook that should be. ``is_unreachable``: Telegram fails to
+    get through to us. ``is_refused``: we refused a request for its secret since the last registration.
+    """
+
+    info: Info
+    url: str
+    fingerprint: str
+    is_unreachable: bool = False
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """setWebhook answered; ``fingerprint`` is that of what it was told."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfigured:
+    """There is nothing to register: ``detail`` names the key that is missing."""
+
+    detail: str
+
+
+Outcome = Identified | Inspected | Registered | Unconfigured | Rejected | Throttled | Failed | Held
+Decision = Act | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Where one bot's webhook stands.
+
+    ``is_known``: Telegram has answered a call of this token with anything but 429. ``record`` is what is
+    kept on disk. ``is_fresh``: registered, and not looked at since. ``failures`` and ``foreign`` count in
+    a row. ``set_at`` is when it was last registered by this master, in monotonic seconds.
+    """
+
+    ingress: IngressState = IngressState.OFF
+    detail: str = ""
+    is_identified: bool = False
+    is_known: bool = False
+    record: Record = field(default_factory=Record)
+    is_fresh: bool = False
+    is_registered: bool = False
+    info: Info | None = None
+    failures: int = 0
+    foreign: int = 0
+    set_at: float | None = None
+
+
+def next_call(state: Registration) -> Call:
+    """Return the call that is due in ``state``: a look, before anything is changed."""
+    return Inspect() if state.is_identified else Identify()
+
+
+def after(outcome: Outcome, state: Registration, now: float, jitter: float) -> tuple[Registration, Decision]:
+    """Return the new state and what to do.
+
+    Args:
+        outcome: what the last call came to.
+        state: before it.
+        now: monotonic seconds.
+        jitter: 0 up to 1, drawn anew.
+    """
+    match outcome:
+        case Identified():
+            state = replace(state, is_identified=True, is_known=True, failures=0)
+            return state, Act(Inspect())
+        case Inspected():
+            return _after_look(state, outcome, now, jitter)
+        case Registered(fingerprint):
+            record = Record(fingerprint, Facts(), state.record.asked_for)
+            state = replace(state, record=record, is_fresh=True, set_at=now, failures=0, is_known=True)
+            return _shown(state), Act(Inspect())
+        case Unconfigured(detail):
+            return replace(state, ingress=IngressState.OUTAGE, detail=detail), Act(Inspect(), CALM_LOOK_S)
+        case Rejected(status, description):
+            detail = f"Telegram rejected the token: {status} {description}"
+            state = replace(state, ingress=IngressState.UNAUTHORIZED, detail=detail, is_known=True)
+            return state, Stop()
+        case Throttled(retry_after_s):
+            failures = state.failures + (retry_after_s is None)
+            pause_s = wait_s(failures, jitter) if retry_after_s is None else min(retry_after_s, MAX_PAUSE_S)
+            detail = f"Telegram asked for a pause of {pause_s:.0f} s"
+            state = replace(state, ingress=IngressState.PACED, detail=detail, failures=failures)
+            return state, Act(next_call(state), pause_s if state.is_known else 0.0)
+        case Failed(detail, is_stray):
+            failures = state.failures + 1
+            state = replace(state, failures=failures)
+            if failures > 1 or not is_stray:
+                state = replace(state, ingress=IngressState.OUTAGE, detail=detail)
+            return state, Act(next_call(state), wait_s(failures, jitter))
+        case Held():
+            detail = "waits its turn: Telegram admits 20 new bots a minute"
+            return replace(state, ingress=IngressState.PACED, detail=detail), Act(next_call(state))
+        case _:
+            assert_never(outcome)
+
+
+def with_record(state: Registration, record: Record) -> Registration:
+    """Return ``state`` with another record."""
+    return replace(state, record=record)
+
+
+def _after_look(
+    state: Registration, look: Inspected, now: float, jitter: float
+) -> tuple[Registration, Decision]:
+    was_fresh = state.is_fresh
+    state = replace(state, info=look.info, failures=0, is_known=True, is_fresh=False)
+    if was_fresh and look.info.url == look.url:
+        # Whatever Telegram made of the settings is what it should show from now on.
+        state = replace(
+            state, record=Record(state.record.fingerprint, look.info.facts, state.record.asked_for)
+        )
+    is_as_set = look.info.url == look.url and look.info.facts == state.record.facts
+    if is_as_set and look.fingerprint == state.record.fingerprint and not _needs_healing(state, look, now):
+        # A rival may take its turn between two looks: the one right after our own tells nothing.
+        state = replace(state, foreign=state.foreign if was_fresh else 0)
+        return _settled(state, look, jitter)
+    return _set_again(state, look, now, jitter)
+
+
+def _settled(state: Registration, look: Inspected, jitter: float) -> tuple[Registration, Decision]:
+    """Return the state of a webhook that is as it should be, and the next look."""
+    state = _shown(replace(state, is_registered=True))
+    if look.is_unreachable:
+        state = replace(state, ingress=IngressState.OUTAGE, detail=describe_trouble(look.info))
+    is_calm = not look.info.pending_update_count and not state.foreign
+    pause_s = (CALM_LOOK_S if is_calm else TROUBLED_LOOK_S) * (0.8 + 0.4 * jitter)
+    return state, Act(Inspect(), pause_s)
+
+
+def _set_again(
+    state: Registration, look: Inspected, now: float, jitter: float
+) -> tuple[Registration, Decision]:
+    """Return the state before a registration, paced, and later each time somebody else undoes it."""
+    is_foreign = state.set_at is not None and look.info.url != look.url
+    pause_s = 0.0 if state.set_at is None else max(state.set_at + PACE_S - now, 0.0)
+    if is_foreign:
+        state = _shown(replace(state, foreign=state.foreign + 1))
+        pause_s = max(pause_s, wait_s(state.foreign, jitter, LONGEST_CONFLICT_WAIT_S))
+    return state, Act(Register(), pause_s)
+
+
+def _shown(state: Registration) -> Registration:
+    """Return the state of a webhook that is set: fine, unless somebody else keeps setting another."""
+    if state.foreign > 1:
+        return replace(state, ingress=IngressState.CONFLICT, detail=_FOREIGN)
+    return replace(state, ingress=IngressState.OK, detail="")
+
+
+def _needs_healing(state: Registration, look: Inspected, now: float) -> bool:
+    """Return whether Telegram seems to send a wrong secret, as after somebody else's setWebhook."""
+    is_due = state.set_at is None or now - state.set_at >= HEAL_AFTER_S
+    is_refused = look.is_refused and is_refused_by_us(look.info) and look.info.pending_update_count > 0
+    return is_due and is_refused
