@@ -7,14 +7,16 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import uvloop
 
 from brama.clock import monotonic_s, utc_s
+from brama.config.loading import load_settings
+from brama.config.platform_bots import with_platform_bots
 from brama.config.settings import Settings
 from brama.errors import StateError
 from brama.exit_codes import ExitCode
@@ -24,20 +26,27 @@ from brama.redaction import register_secrets
 from supervisor.background import Background
 from supervisor.control.live import LiveTable, report_progress
 from supervisor.control.server import ControlServer
-from supervisor.control.status import MasterState
+from supervisor.control.status import MasterState, WebhookStatus
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.lock import InstanceLock
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.fleet.zygote_start import StartedZygote
-from supervisor.master import RunningMaster
-from supervisor.stop_requests import StopRequests
-from supervisor.updates.inbox.ledger import Ledger, open_ledger
+from supervisor.front import Front
+from supervisor.master import Parts, RunningMaster
+from supervisor.platform.cache import CACHE_NAME
+from supervisor.platform.feed import Feed
+from supervisor.reload.policy.plan import Plan
+from supervisor.reload.reloader import Reloader, Sources
+from supervisor.requests import Requests
+from supervisor.roster import Roster
+from supervisor.updates.inbox.ledger import open_ledger
+from supervisor.updates.ingresses import Ingresses
 from supervisor.updates.intake import Intake
-from supervisor.updates.model import Source
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
-from supervisor.updates.poller import Pollers
 from supervisor.updates.router import Router, RouterSettings
+from webhook.server import WebhookServer
+from webhook.settings import WebhookServerSettings, server_settings
 
 STATE_FILE = "brama.db"
 #: The inbox's writer waits for the interpreter's lock at each SQL step; at the default of 5 ms a busy loop
@@ -96,56 +105,70 @@ def _begin_log(settings: Settings, *, console: bool) -> LogSink:
 
 
 async def _serve(
-    settings: Settings,
+    file: Settings,
     started: StartedZygote | None,
     on_ready: Callable[[], None] | None,
     foreground_table: bool,
 ) -> ExitCode:
-    stop = StopRequests()
-    zygote = ZygoteClient(settings.zygote.preload, settings.project_root, os.environ, started=started)
+    requests = Requests()
+    zygote = ZygoteClient(file.zygote.preload, file.project_root, os.environ, started=started)
     async with Background() as background, AsyncExitStack() as closing:
-        ledger = open_ledger(settings.state_dir / STATE_FILE, settings.delivery.durability)
+        ledger = open_ledger(file.state_dir / STATE_FILE, file.delivery.durability)
         closing.push_async_callback(ledger.close)
         closing.push_async_callback(zygote.aclose)
         zygote.launch()
-        sources = {bot.id: Source(bot.telegram_id, settings.telegram.base_url) for bot in settings.bots}
-        router = _make_router(settings, ledger, background.start)
-        for bot_id, source in sources.items():
-            router.add_bot(bot_id, source)
-        pollers = Pollers(settings, Intake(ledger, settings.dedup, router), ledger)
+        feed = Feed(file.state_dir / CACHE_NAME)
+        closing.push_async_callback(feed.aclose)
+        join = partial(with_platform_bots, environ=os.environ)
+        answer, settings = await feed.begin(file, join)
+        register_secrets(*settings.secrets())
+
+        router = Router(
+            ledger,
+            _router_settings(settings),
+            monotonic=monotonic_s,
+            utc=utc_s,
+            random=random.random,
+            spawn=background.start,
+        )
+        ledger.on_stall(lambda reason: router.resume() if reason is None else None)
+        ingresses = Ingresses(settings, Intake(ledger, settings.dedup, router), ledger)
+        front = Front(lambda settings: _WebhookServer(ingresses, settings))
+        ingresses.watch_hooks(front)
+        roster = Roster(router, ingresses, ledger, background.start)
         fleet = Fleet(
             settings,
             delivery=router,
-            ingress=pollers,
+            ingress=ingresses,
+            roll=roster,
             zygote=zygote,
             store=ledger,
             spawn=background.start,
             environ=os.environ,
             cores=len(os.sched_getaffinity(0)),
         )
-        pollers.report_to(fleet)
-        closing.push_async_callback(pollers.aclose)
+        ingresses.report_to(fleet)
+        closing.push_async_callback(ingresses.aclose)
+        closing.push_async_callback(front.aclose)
+
+        async def apply(plan: Plan) -> None:
+            await front.adapt(plan.settings)
+            await fleet.reconfigure(plan.settings, plan.renewed)
+            router.retune(_router_settings(plan.settings))
+            await feed.adapt(plan.settings.bots_source)
+
+        sources = Sources(lambda: load_settings(file.config_path, os.environ), join, feed.refresh)
+        reloader = Reloader(file, answer, settings, sources, apply, requests.reload)
         master = RunningMaster(
-            settings,
+            Parts(fleet, ingresses, ledger, router, roster, reloader, front.status, feed.status),
             version("brama-supervisor"),
-            fleet,
-            pollers,
-            ledger,
-            router,
-            sources,
             monotonic=monotonic_s,
-            stop=stop.request,
+            stop=requests.request,
         )
-        server = ControlServer(
-            master,
-            state_dir=settings.state_dir,
-            host=settings.api.host,
-            port=settings.api.port,
-            token=None if settings.api.token is None else settings.api.token.get_secret_value(),
-            stop_timeout_s=settings.stop.timeout,
-        )
+        server = _control_server(master, settings)
         closing.push_async_callback(server.aclose)
         await server.start()
+        await front.adapt(settings)
         log.info("master.started", pid=os.getpid(), bots=len(settings.bots), config=str(settings.config_path))
         if foreground_table:
             background.start(LiveTable().show(master))
@@ -153,46 +176,84 @@ async def _serve(
             background.start(report_progress(master, _say_progress))
         try:
             await fleet.start()
+            reloader.open()
+            background.start(reloader.serve_requests())
+            feed.run(reloader.offer)
             if on_ready is not None:
                 on_ready()
-            await stop.wait()
+            await requests.wait()
         finally:
             master.state = MasterState.STOPPING
-            log.info("master.stopping", timeout_s=settings.stop.timeout)
-            await _stop_fleet(fleet, stop, settings.stop.timeout)
-        await pollers.aclose()
+            reloader.close()
+            front.drain()
+            timeout_s = reloader.settings.stop.timeout
+            log.info("master.stopping", timeout_s=timeout_s)
+            await _stop_fleet(fleet, requests, timeout_s)
+        await ingresses.aclose()
         log.info("master.stopped")
     return ExitCode.OK
 
 
-def _make_router(
-    settings: Settings, ledger: Ledger, spawn: Callable[[Coroutine[Any, Any, None]], object]
-) -> Router:
+class _WebhookServer:
+    """The webhook server in the words of the master."""
+
+    def __init__(self, ingresses: Ingresses, settings: Settings) -> None:
+        token = settings.api.token
+        self._server = WebhookServer(
+            ingresses,
+            self._settings(settings),
+            api_token=None if token is None else token.get_secret_value(),
+        )
+        self.start = self._server.start
+        self.drain = self._server.drain
+        self.aclose = self._server.aclose
+        self.last_seen_at = self._server.last_seen_at
+        self.last_refused_at = self._server.last_refused_at
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Serve as ``settings`` say, with certificates as they are on disk now."""
+        self._server.reconfigure(self._settings(settings))
+
+    def status(self) -> WebhookStatus:
+        """Return where it listens, and what it has taken in."""
+        stats = self._server.stats()
+        host, port = self._server.address
+        refused = sum(stats.refused.values())
+        return WebhookStatus(f"{host}:{port}", stats.accepted, stats.duplicates, refused)
+
+    @staticmethod
+    def _settings(settings: Settings) -> WebhookServerSettings:
+        return server_settings(settings.webhook, settings.webhook.ssl_cert, settings.webhook.ssl_key)
+
+
+def _router_settings(settings: Settings) -> RouterSettings:
     delivery = settings.delivery
-    router = Router(
-        ledger,
-        RouterSettings(
-            window=Window(delivery.max_in_flight, delivery.max_in_flight_size),
-            retry=RetryPolicy(delivery.attempts, delivery.retry_handlers),
-            max_age_s=delivery.max_update_age,
-        ),
-        monotonic=monotonic_s,
-        utc=utc_s,
-        random=random.random,
-        spawn=spawn,
+    return RouterSettings(
+        window=Window(delivery.max_in_flight, delivery.max_in_flight_size),
+        retry=RetryPolicy(delivery.attempts, delivery.retry_handlers),
+        max_age_s=delivery.max_update_age,
     )
-    ledger.on_stall(lambda reason: router.resume() if reason is None else None)
-    return router
+
+
+def _control_server(master: RunningMaster, settings: Settings) -> ControlServer:
+    return ControlServer(
+        master,
+        state_dir=settings.state_dir,
+        host=settings.api.host,
+        port=settings.api.port,
+        token=None if settings.api.token is None else settings.api.token.get_secret_value(),
+        stop_timeout_s=settings.stop.timeout,
+    )
 
 
 def _say_progress(words: str) -> None:
     log.info("fleet.progressed", progress=words)
 
 
-async def _stop_fleet(fleet: Fleet, stop: StopRequests, timeout_s: float) -> None:
+async def _stop_fleet(fleet: Fleet, requests: Requests, timeout_s: float) -> None:
     """Stop gracefully; a second request ends what is left at once."""
     graceful = asyncio.ensure_future(fleet.stop(timeout_s))
-    again = asyncio.ensure_future(stop.wait_again())
+    again = asyncio.ensure_future(requests.wait_again())
     await asyncio.wait((graceful, again), return_when=asyncio.FIRST_COMPLETED)
     again.cancel()
     if not graceful.done():

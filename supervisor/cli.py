@@ -16,7 +16,7 @@ import typer
 
 from brama.errors import BramaError
 from brama.exit_codes import ExitCode
-from supervisor.commands import check, dead_letters, fleet, logs, offline, status
+from supervisor.commands import check, dead_letters, fleet, logs, offline, orphans, reload, status
 from supervisor.commands.failures import INTERRUPTED, say_failure
 from supervisor.commands.options import ConfigOption, Defaults
 
@@ -33,10 +33,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 fleet.add_to(app)
+reload.add_to(app)
 status.add_to(app)
 logs.add_to(app)
 check.add_to(app)
 dead_letters.add_to(app)
+orphans.add_to(app)
 offline.add_to(app)
 
 

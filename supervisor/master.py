@@ -6,61 +6,74 @@ Runs in: master.
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from brama.clock import Clock
-from brama.config.settings import Settings
 from brama.errors import BramaError
-from brama.ids import BotId
-from supervisor.control.ports import CommandResult, Health, Verb
-from supervisor.control.status import MasterState, MasterStatus, Status, Totals, WorkerStatus
+from brama.ids import BotId, TelegramId
+from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, Verb
+from supervisor.control.status import (
+    MasterState,
+    MasterStatus,
+    OrphanStatus,
+    PlatformStatus,
+    Status,
+    Totals,
+    WebhookStatus,
+    WorkerStatus,
+)
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.policy.model import State
 from supervisor.fleet.view import WorkerView
+from supervisor.reload.reloader import Reloader
+from supervisor.roster import Roster
 from supervisor.updates.inbox.ledger import Ledger
 from supervisor.updates.ingress import IngressStatus
-from supervisor.updates.model import DeadLetter, Source, Tally
-from supervisor.updates.poller import Pollers
+from supervisor.updates.ingresses import Ingresses
+from supervisor.updates.model import DeadLetter, Tally
 from supervisor.updates.router import Router
 
 _NOTHING = Tally(0, 0, 0, 0, 0, 0, 0)
 
 
-class RunningMaster:
-    """Answers for fleet, intake and inbox together.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a master is made of.
 
-    Args:
-        settings: the configuration that runs.
-        version: the product's version.
+    Attributes:
         fleet: the bots' processes.
-        pollers: their intake.
+        ingresses: their intake.
         ledger: the inbox.
         router: what is in flight.
-        sources: which source each bot's updates come from.
+        roster: which bots there are, and whose updates are whose.
+        reloader: the configuration that runs.
+        webhook: how the webhook server stands, None: there is none.
+        platform: how the platform's API stands, None: there is none.
+    """
+
+    fleet: Fleet
+    ingresses: Ingresses
+    ledger: Ledger
+    router: Router
+    roster: Roster
+    reloader: Reloader
+    webhook: Callable[[], WebhookStatus | None]
+    platform: Callable[[], PlatformStatus | None]
+
+
+class RunningMaster:
+    """Answers for all parts together.
+
+    Args:
+        parts: whom it asks.
+        version: the product's version.
         monotonic: clock of uptimes and ages.
         stop: begins the graceful stop.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        version: str,
-        fleet: Fleet,
-        pollers: Pollers,
-        ledger: Ledger,
-        router: Router,
-        sources: Mapping[BotId, Source],
-        *,
-        monotonic: Clock,
-        stop: Callable[[], None],
-    ) -> None:
-        self._settings = settings
+    def __init__(self, parts: Parts, version: str, *, monotonic: Clock, stop: Callable[[], None]) -> None:
+        self._parts = parts
         self._version = version
-        self._fleet = fleet
-        self._pollers = pollers
-        self._ledger = ledger
-        self._router = router
-        self._sources = sources
-        self._modes = {bot.id: bot.mode for bot in settings.bots}
         self._monotonic = monotonic
         self._started_at = monotonic()
         self._stop = stop
@@ -68,11 +81,11 @@ class RunningMaster:
 
     def status(self) -> Status:
         """Return a snapshot of everything."""
-        now = self._monotonic()
-        ingress = self._pollers.states()
-        tallies = {bot: self._ledger.tally(source) for bot, source in self._sources.items()}
+        parts, now = self._parts, self._monotonic()
+        ingress = parts.ingresses.states()
+        tallies = {bot: parts.ledger.tally(source) for bot, source in parts.roster.sources.items()}
         workers = tuple(
-            self._worker(view, ingress[view.bot_id], tallies, now) for view in self._fleet.views()
+            self._worker(view, ingress[view.bot_id], tallies, now) for view in parts.fleet.views()
         )
         if self.state is MasterState.STARTING and not any(worker.state == "STARTING" for worker in workers):
             self.state = MasterState.RUNNING
@@ -83,7 +96,11 @@ class RunningMaster:
             dead_letters=sum(tally.dead_letters for tally in tallies.values()),
             duplicates=sum(tally.dropped + tally.repeated for tally in tallies.values()),
         )
-        return Status(self._master(now), totals, workers)
+        orphans = tuple(
+            OrphanStatus(orphan.telegram_id, orphan.bot_id, orphan.inbox, orphan.dead_letters)
+            for orphan in parts.roster.orphans()
+        )
+        return Status(self._master(now), totals, workers, orphans, parts.webhook(), parts.platform())
 
     def _master(self, now: float) -> MasterStatus:
         return MasterStatus(
@@ -91,19 +108,20 @@ class RunningMaster:
             version=self._version,
             uptime_ms=_ms(now - self._started_at),
             state=self.state,
-            config=str(self._settings.config_path),
+            config=str(self._parts.reloader.settings.config_path),
+            reload_problems=tuple((self._parts.reloader.failure or "").splitlines()),
         )
 
     def _worker(
         self, view: WorkerView, ingress: IngressStatus, tallies: Mapping[BotId, Tally], now: float
     ) -> WorkerStatus:
-        in_flight = self._router.in_flight(view.bot_id)
+        in_flight = self._parts.router.in_flight(view.bot_id)
         return WorkerStatus(
             bot_id=view.bot_id,
             state=view.state,
             wanted=view.wanted,
             reason=view.reason or ingress.detail or None,
-            mode=self._modes[view.bot_id],
+            mode=ingress.mode,
             ingress=ingress.state,
             pid=view.pid,
             generation=view.generation,
@@ -116,13 +134,19 @@ class RunningMaster:
             in_flight=in_flight.count,
             oldest_in_flight_ms=0 if in_flight.oldest_at is None else _ms(now - in_flight.oldest_at),
             inbox=tallies.get(view.bot_id, _NOTHING).waiting,
+            mode_configured=view.mode,
+            switches=ingress.switches,
+            telegram_pending=ingress.pending,
+            telegram_error=ingress.telegram_error,
+            overridden=view.is_overridden,
+            origin=view.origin,
         )
 
     def health(self) -> Health:
         """Return whether updates are taken in and handed out."""
         if self.state is MasterState.STOPPING:
             return Health(False, self.state, "the master is stopping")
-        if (stalled := self._ledger.stalled) is not None:
+        if (stalled := self._parts.ledger.stalled) is not None:
             return Health(False, "stalled", stalled)
         return Health(True, self.state)
 
@@ -130,37 +154,50 @@ class RunningMaster:
         """Start, stop or restart bots; returns once what is wanted of them is durable."""
         if self.state is MasterState.STOPPING:
             raise BramaError("the master is stopping; start it again first")
-        ids = [BotId(bot) for bot in bots] if bots is not None else [bot.id for bot in self._settings.bots]
-        refused = await self._fleet.command(verb.value, ids)
-        views = {view.bot_id: view for view in self._fleet.views()}
+        fleet = self._parts.fleet
+        ids = [view.bot_id for view in fleet.views()] if bots is None else [BotId(bot) for bot in bots]
+        refused = await fleet.command(verb.value, ids)
+        views = {view.bot_id: view for view in fleet.views()}
         return [
-            CommandResult(bot, views[bot].state, refused.get(bot, views[bot].reason or "")) for bot in ids
+            CommandResult(bot, views[bot].state, refused.get(bot, views[bot].reason or ""))
+            for bot in ids
+            if bot in views
         ]
+
+    async def reload(self, *, dry_run: bool) -> ReloadResult:
+        """Take the configuration as it is now into use, or say what that would do."""
+        plan, warnings = await self._parts.reloader.reload(dry_run=dry_run)
+        touched = tuple(BotTouch(change.bot_id, change.action, change.keys) for change in plan.bots)
+        return ReloadResult(touched, plan.applied, plan.waiting, tuple(warnings))
+
+    async def drop_orphan(self, telegram_id: int) -> int:
+        """Purge what is kept of a bot that is not configured."""
+        return await self._parts.roster.drop_orphan(TelegramId(telegram_id))
 
     async def dead_letters(self, bot: str | None, limit: int, before: int | None) -> Sequence[DeadLetter]:
         """Return dead letters, youngest first."""
-        return await self._ledger.dead_letters(
-            None if bot is None else BotId(bot), limit=limit, before=before
-        )
+        bot_id = None if bot is None else BotId(bot)
+        return await self._parts.ledger.dead_letters(bot_id, limit=limit, before=before)
 
     async def dead_letter(self, letter_id: int) -> DeadLetter | None:
         """Return one dead letter with its body."""
-        return await self._ledger.dead_letter(letter_id)
+        return await self._parts.ledger.dead_letter(letter_id)
 
     async def replay(self, letter_ids: Sequence[int]) -> int:
         """Put dead letters at the tail of their bots' queues."""
-        letters = {letter_id: await self._ledger.dead_letter(letter_id) for letter_id in letter_ids}
-        bot_of = {source: bot_id for bot_id, source in self._sources.items()}
-        replayed = await self._ledger.replay(letter_ids)
+        parts = self._parts
+        letters = {letter_id: await parts.ledger.dead_letter(letter_id) for letter_id in letter_ids}
+        replayed = await parts.ledger.replay(letter_ids)
+        bot_of = {source: bot_id for bot_id, source in parts.roster.sources.items()}
         for letter, (_, row) in zip(letters.values(), replayed, strict=True):
             # Whose update it is says the source: the label may belong to another token by now.
             if letter is not None and letter.source in bot_of:
-                self._router.arrived(bot_of[letter.source], [row])
+                parts.router.arrived(bot_of[letter.source], [row])
         return len(replayed)
 
     async def drop(self, letter_ids: Sequence[int]) -> int:
         """Delete dead letters."""
-        return await self._ledger.drop(letter_ids)
+        return await self._parts.ledger.drop(letter_ids)
 
     def request_stop(self) -> None:
         """Begin the graceful stop."""

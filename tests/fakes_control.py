@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from brama.errors import BramaError
+from brama.errors import BramaError, ConfigError
 from brama.ids import BotId, UpdateId
-from supervisor.control.ports import CommandResult, Health, Verb
+from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, Verb
 from supervisor.control.server import ControlServer
-from supervisor.control.status import MasterState, MasterStatus, Status, Totals, WorkerStatus
+from supervisor.control.status import MasterState, MasterStatus, OrphanStatus, Status, Totals, WorkerStatus
 from supervisor.updates.model import DeadLetter, Reason
 
 
@@ -99,6 +99,10 @@ class FakeMaster:
         self.replayed: list[int] = []
         self.dropped: list[int] = []
         self.stop_requested = asyncio.Event()
+        self.problems: list[str] = []
+        self.reloads: list[bool] = []
+        self.reload_result = ReloadResult(bots=(), applied=(), waiting=())
+        self.orphans: list[OrphanStatus] = []
         #: Where a bot gets when it is started, and why.
         self.fate = ("RUNNING", None)
         self.crash: Exception | None = None
@@ -106,7 +110,8 @@ class FakeMaster:
     def status(self) -> Status:
         if self.crash is not None:
             raise self.crash
-        return status(*self.workers.values(), state=self.state, config=self.config)
+        plain = status(*self.workers.values(), state=self.state, config=self.config)
+        return msgspec.structs.replace(plain, orphans=tuple(self.orphans))
 
     def health(self) -> Health:
         return self.healthy
@@ -147,6 +152,21 @@ class FakeMaster:
         self.dropped += letter_ids
         return sum(self.letters.pop(each, None) is not None for each in letter_ids)
 
+    async def reload(self, *, dry_run: bool) -> ReloadResult:
+        if self.problems:
+            raise ConfigError("\n".join(self.problems))
+        if self.refusal is not None:
+            raise BramaError(self.refusal)
+        self.reloads.append(dry_run)
+        return self.reload_result
+
+    async def drop_orphan(self, telegram_id: int) -> int:
+        orphans = {each.telegram_id: each for each in self.orphans}
+        if telegram_id not in orphans:
+            raise BramaError(f"nothing is kept of a bot {telegram_id} that is not configured")
+        self.orphans = [each for each in self.orphans if each.telegram_id != telegram_id]
+        return orphans[telegram_id].inbox + orphans[telegram_id].dead_letters
+
     def request_stop(self) -> None:
         self.state = MasterState.STOPPING
         self.stop_requested.set()
@@ -161,6 +181,11 @@ def serve(master: FakeMaster, state_dir: Path, token: str | None = None) -> Cont
 
 async def _main(state_dir: Path, config: str = CONFIG) -> None:
     master = FakeMaster(worker("shop"), worker("support"), config=config)
+    master.orphans = [OrphanStatus(1003, "news", 12, 3), OrphanStatus(1004, None, 0, 1)]
+    if config.endswith("wrong.yaml"):
+        master.problems = [f"{config}:3: bots[0].script: is missing", f"{config}:9: bots[1].id: is missing"]
+    touched = (BotTouch("shop", "restart", ("script", "env")), BotTouch("news", "add"))
+    master.reload_result = ReloadResult(touched, ("limits.max_workers",), ("api.port",), ("a warning",))
     server = serve(master, state_dir)
     await server.start()
     print("serving", flush=True)

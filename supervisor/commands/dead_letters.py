@@ -4,19 +4,16 @@ Runs in: command line.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brama.errors import NoMasterError
 from brama.exit_codes import ExitCode
-from supervisor.commands.options import BotOption, ConfigOption, JsonOption, config_of
+from supervisor.commands.asking import master_of
+from supervisor.commands.options import BotOption, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from supervisor.commands.project import Project
     from supervisor.control.wire import LetterSummary, Selection
 
 DEFAULT_LIMIT = 50
@@ -46,7 +43,7 @@ def list_letters(
     as_json: JsonOption = False,
 ) -> int:
     """List dead letters, youngest first, and why each was given up."""
-    with _master_of(context, config) as project:
+    with master_of(context, config) as project:
         letters = list(project.client.dead_letters(bot, limit))
     if as_json:
         import msgspec
@@ -68,7 +65,7 @@ def show(
     """Show one dead letter, with the traceback of the bot's code."""
     from supervisor.commands.logs import make_safe
 
-    with _master_of(context, config) as project:
+    with master_of(context, config) as project:
         view = project.client.dead_letter(letter_id, body=body)
     letter = view.letter
     for name, value in (
@@ -108,7 +105,7 @@ def replay(
       brama-supervisor dead-letters replay --bot shop --all
     """
     selection = _select(ids, bot, everything)
-    with _master_of(context, config) as project:
+    with master_of(context, config) as project:
         count = project.client.replay(selection)
     typer.echo(f"replayed {count}")
     return ExitCode.OK
@@ -130,7 +127,7 @@ def drop(
       brama-supervisor dead-letters drop --bot shop --all --yes
     """
     selection = _select(ids, bot, everything)
-    with _master_of(context, config) as project:
+    with master_of(context, config) as project:
         if not yes and not _confirm(selection):
             typer.echo("nothing was dropped")
             return ExitCode.FAILED
@@ -154,19 +151,6 @@ def _confirm(selection: "Selection") -> bool:
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"dropping {what} needs a yes: add --yes", param_hint="--yes")
     return typer.confirm(f"Delete {what} for good?", err=True)
-
-
-@contextmanager
-def _master_of(context: typer.Context, config: "ConfigOption") -> "Iterator[Project]":
-    """Give the project whose master is asked; without one, say how to start it."""
-    from supervisor.commands.advice import no_master
-    from supervisor.commands.project import open_project
-
-    with open_project(config_of(context, config)) as project:
-        try:
-            yield project
-        except NoMasterError as error:
-            raise no_master(project, error) from error
 
 
 def _print_letters(letters: "list[LetterSummary]") -> None:

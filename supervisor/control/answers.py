@@ -4,13 +4,13 @@ Runs in: master.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from brama.errors import BramaError
+from brama.errors import BramaError, ConfigError
 from brama.log import get_logger
 from brama.redaction import redact
 from supervisor.control.wire import ErrorAnswer
@@ -37,9 +37,9 @@ def json_bytes(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body + b"\n", status=status, content_type="application/json", headers=headers)
 
 
-def error_answer(status: int, text: str) -> web.Response:
-    """Return an error as JSON: one sentence."""
-    answer = json_answer(ErrorAnswer(text), status)
+def error_answer(status: int, text: str, problems: Sequence[str] = ()) -> web.Response:
+    """Return an error as JSON: one sentence, and what is wrong with the configuration, if it is."""
+    answer = json_answer(ErrorAnswer(text, list(problems)), status)
     if status == web.HTTPUnauthorized.status_code:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="brama"'
     return answer
@@ -69,6 +69,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             return await handler(request)
     except RefusedError as refused:
         return error_answer(refused.status, str(refused))
+    except ConfigError as error:
+        problems = redact(str(error)).splitlines()
+        return error_answer(422, "the configuration is wrong; nothing was changed", problems)
     except BramaError as error:
         return error_answer(409, redact(str(error)))
     except web.HTTPException as error:

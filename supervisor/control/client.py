@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from brama.errors import BramaError, NoMasterError, UnreachableError
+from brama.errors import BramaError, ConfigError, NoMasterError, UnreachableError
 from supervisor.control.policy.progress import Progress
-from supervisor.control.ports import CommandResult, Verb
+from supervisor.control.ports import CommandResult, ReloadResult, Verb
 from supervisor.control.status import Status, decode_status
 from supervisor.control.wire import (
     CommandAnswer,
@@ -28,6 +28,8 @@ from supervisor.control.wire import (
     LetterPage,
     LetterSummary,
     LetterView,
+    OrphanRequest,
+    ReloadRequest,
     Selection,
     StopAnswer,
 )
@@ -79,6 +81,18 @@ class ControlClient:
     def command(self, verb: Verb, bots: Sequence[str]) -> list[CommandResult]:
         """Start, stop or restart bots; returns once the master has taken the command."""
         return self._ask(CommandAnswer, "POST", "/api/commands", CommandRequest(verb, list(bots))).results
+
+    def reload(self, *, dry_run: bool) -> ReloadResult:
+        """Have the configuration taken into use as it is now, or told what that would do.
+
+        Raises:
+            ConfigError: it is wrong; one line for each problem.
+        """
+        return self._ask(ReloadResult, "POST", "/api/reload", ReloadRequest(dry_run))
+
+    def drop_orphan(self, telegram_id: int) -> int:
+        """Purge what is kept of a bot that is not configured; return how many updates that were."""
+        return self._ask(CountAnswer, "POST", "/api/orphans/drop", OrphanRequest(telegram_id)).count
 
     def stop(self) -> StopAnswer:
         """Ask the master to stop; returns at once."""
@@ -134,7 +148,7 @@ class ControlClient:
             answer = connection.getresponse()
             data = answer.read()
         if answer.status >= 400:
-            raise RequestRefusedError(_sentence(data, answer.status))
+            raise _refusal(data, answer.status)
         return data
 
     @contextlib.contextmanager
@@ -200,8 +214,9 @@ def _peer_pid(connected: socket.socket) -> int:
     return int(pid)
 
 
-def _sentence(data: bytes, status: int) -> str:
+def _refusal(data: bytes, status: int) -> BramaError:
     try:
-        return msgspec.json.decode(data, type=ErrorAnswer).error
+        answer = msgspec.json.decode(data, type=ErrorAnswer)
     except msgspec.MsgspecError:
-        return f"the master answered {status}"
+        return RequestRefusedError(f"the master answered {status}")
+    return ConfigError("\n".join(answer.problems)) if answer.problems else RequestRefusedError(answer.error)

@@ -45,6 +45,14 @@ _PER_BOT = (
         "bot_heartbeat_age_seconds", "Since the last heartbeat.", lambda w: (w.heartbeat_age_ms or 0) / 1000
     ),
     _PerBot("bot_inbox_updates", "Updates that wait, those in flight included.", lambda w: w.inbox),
+    _PerBot(
+        "bot_telegram_pending_updates",
+        "Updates that Telegram holds for a webhook, as it last said.",
+        lambda w: w.telegram_pending or 0,
+    ),
+    _PerBot(
+        "bot_ingress_switches", "Changes between webhook and polling.", lambda w: w.switches, is_counter=True
+    ),
     _PerBot("bot_in_flight_updates", "Updates the bot works on.", lambda w: w.in_flight),
     _PerBot(
         "bot_oldest_in_flight_seconds", "Age of the oldest of them.", lambda w: w.oldest_in_flight_ms / 1000
@@ -83,6 +91,28 @@ class _StatusCollector(Collector):
         yield GaugeMetricFamily("brama_inbox_updates", "Updates that wait for bots.", value=totals.inbox)
         yield GaugeMetricFamily("brama_dead_letters", "Updates given up and kept.", value=totals.dead_letters)
         yield CounterMetricFamily("brama_duplicates", "Updates known already.", value=totals.duplicates)
+        orphans = sum(orphan.inbox for orphan in self._status.orphans)
+        yield GaugeMetricFamily("brama_orphaned_updates", "Updates kept of removed bots.", value=orphans)
+        refused = bool(master.reload_problems)
+        yield GaugeMetricFamily("brama_reload_refused", "1 if the last reload was refused.", value=refused)
+        yield from self._of_sources()
+
+    def _of_sources(self) -> Iterator[Metric]:
+        if (webhook := self._status.webhook) is not None:
+            deliveries = CounterMetricFamily(
+                "brama_webhook_deliveries", "Requests that brought updates, by outcome.", labels=["outcome"]
+            )
+            for outcome in ("accepted", "duplicates", "refused"):
+                deliveries.add_metric([outcome], getattr(webhook, outcome))
+            yield deliveries
+        if (platform := self._status.platform) is not None:
+            yield GaugeMetricFamily(
+                "brama_platform_ok", "1 if the platform's last answer is in use.", value=platform.ok
+            )
+            if platform.age_ms is not None:
+                yield GaugeMetricFamily(
+                    "brama_platform_age_seconds", "Age of that answer.", value=platform.age_ms / 1000
+                )
 
 
 def render_metrics(status: Status) -> bytes:

@@ -33,6 +33,33 @@ class CommandResult:
 
 
 @dataclass(frozen=True, slots=True)
+class BotTouch:
+    """What a reload does to one bot.
+
+    ``action`` is add, remove, replace, restart, enable, disable or update; ``keys`` are those of its entry
+    that differ.
+    """
+
+    bot_id: str
+    action: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """What a reload did, or would do.
+
+    ``applied`` are keys outside of bots that are in use now, ``waiting`` those that count from the next start
+    of the master on. ``warnings`` are sentences.
+    """
+
+    bots: tuple[BotTouch, ...]
+    applied: tuple[str, ...]
+    waiting: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether the master does its work. ``reason`` says why not, and is None when ``ok``."""
 
@@ -58,6 +85,17 @@ class Master(Protocol):
         Raises:
             BramaError: the master cannot take commands now; the text says why.
         """
+
+    async def reload(self, *, dry_run: bool) -> ReloadResult:
+        """Take the configuration as it is now into use; with ``dry_run`` say only what that would do.
+
+        Raises:
+            ConfigError: something is wrong with it, one line for each; nothing was changed.
+            BramaError: it cannot be done now; nothing was changed.
+        """
+
+    async def drop_orphan(self, telegram_id: int) -> int:
+        """Purge what is kept of a bot that is not configured; return how many updates that were."""
 
     async def dead_letters(self, bot: str | None, limit: int, before: int | None) -> Sequence[DeadLetter]:
         """Return at most ``limit`` dead letters, youngest first, with ids below ``before``."""

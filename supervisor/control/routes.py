@@ -15,7 +15,14 @@ from supervisor.control.policy.names import unknown_names
 from supervisor.control.policy.progress import progress_of
 from supervisor.control.ports import Master, Verb
 from supervisor.control.status import encode_status
-from supervisor.control.wire import CommandAnswer, CommandRequest, StopAnswer
+from supervisor.control.wire import (
+    CommandAnswer,
+    CommandRequest,
+    CountAnswer,
+    OrphanRequest,
+    ReloadRequest,
+    StopAnswer,
+)
 
 #: Routes that change nothing and show nobody's messages: open to readers on this machine.
 READING = frozenset({"/api/workers/status", "/api/progress", "/health", "/metrics"})
@@ -37,6 +44,8 @@ class FleetRoutes:
             web.get("/metrics", self.metrics),
             web.post("/api/workers/{bot}/{verb:start|stop|restart}", self.command_one),
             web.post("/api/commands", self.command_many),
+            web.post("/api/reload", self.reload),
+            web.post("/api/orphans/drop", self.drop_orphan),
             web.post("/api/stop", self.stop),
         ]
 
@@ -68,6 +77,16 @@ class FleetRoutes:
         """Start, stop or restart several bots, or none if one of the names is unknown."""
         wish = await read_body(request, CommandRequest)
         return await self._command(wish.verb, wish.bots)
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """Take the configuration as it is now into use, or say what that would do."""
+        wish = await read_body(request, ReloadRequest)
+        return json_answer(await self._master.reload(dry_run=wish.dry_run))
+
+    async def drop_orphan(self, request: web.Request) -> web.Response:
+        """Purge what is kept of a bot that is not configured."""
+        wish = await read_body(request, OrphanRequest)
+        return json_answer(CountAnswer(await self._master.drop_orphan(wish.telegram_id)))
 
     async def stop(self, _request: web.Request) -> web.Response:
         """Begin the graceful stop of the master; answers at once."""

@@ -22,13 +22,53 @@ class MasterState(StrEnum):
 
 
 class MasterStatus(msgspec.Struct, frozen=True):
-    """The master itself. ``config`` is the absolute path of the configuration file."""
+    """The master itself.
+
+    ``config`` is the absolute path of the configuration file. ``reload_problems`` says why the last reload
+    changed nothing, a line for each problem; it is empty when the file was taken into use.
+    """
 
     pid: int
     version: str
     uptime_ms: int
     state: MasterState
     config: str
+    reload_problems: tuple[str, ...] = ()
+
+
+class PlatformStatus(msgspec.Struct, frozen=True):
+    """The platform's API that lists bots.
+
+    ``ok``: its last answer was taken into use. ``detail`` says what is wrong else. ``age_ms`` is how old the
+    answer is that serves, None if there is none. ``from_cache``: it was read from disk at the start.
+    """
+
+    ok: bool
+    detail: str
+    age_ms: int | None
+    from_cache: bool
+    bots: int
+
+
+class WebhookStatus(msgspec.Struct, frozen=True):
+    """The webhook server: where it listens, and what all deliveries came to since it started."""
+
+    address: str
+    accepted: int
+    duplicates: int
+    refused: int
+
+
+class OrphanStatus(msgspec.Struct, frozen=True):
+    """What is kept of a bot that is not configured, until it returns or ``orphans drop``.
+
+    ``bot_id`` is the last name it had here, None if that is not known.
+    """
+
+    telegram_id: int
+    bot_id: str | None
+    inbox: int
+    dead_letters: int
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -51,6 +91,12 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     acknowledged as processed, ``errors`` failed ones, ``restarts`` processes after the first. ``uptime`` is
     in milliseconds. ``heartbeat_age_ms`` is None before the first heartbeat. ``inbox`` counts updates that
     wait, those in flight included.
+
+    ``mode`` is how updates come in now, polling or webhook; ``mode_configured`` how they should. ``switches``
+    counts changes between the two that the supervisor made by itself. ``telegram_pending`` is how many
+    updates Telegram holds for a webhook, ``telegram_error`` why it could not deliver the last one; both None
+    if not known. ``overridden``: a command said otherwise than ``enabled`` in the configuration. ``origin``
+    is where the entry stands: file or platform.
     """
 
     bot_id: str
@@ -70,6 +116,12 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     in_flight: int
     oldest_in_flight_ms: int
     inbox: int
+    mode_configured: str = "polling"
+    switches: int = 0
+    telegram_pending: int | None = None
+    telegram_error: str | None = None
+    overridden: bool = False
+    origin: str = "file"
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -78,6 +130,9 @@ class Status(msgspec.Struct, frozen=True):
     master: MasterStatus
     totals: Totals
     workers: tuple[WorkerStatus, ...]
+    orphans: tuple[OrphanStatus, ...] = ()
+    webhook: WebhookStatus | None = None
+    platform: PlatformStatus | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supervisor.control.policy.columns import GAP, Column, Layout, headline, lay_out, summarize
+from supervisor.control.policy.remarks import remarks
 from supervisor.control.status import Status, WorkerStatus
 
 _STATE_STYLES = {
@@ -51,7 +52,8 @@ class StatusTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield headline, table, reasons and totals."""
         width = options.max_width if self._is_wrapped else None
-        room = max(console.size.height - _LINES_AROUND_ROWS - bool(self._note), 1)
+        said = list(remarks(self._status))
+        room = max(console.size.height - _LINES_AROUND_ROWS - bool(self._note) - len(said), 1)
         layout = lay_out(self._status, width, room if self._is_bounded else None)
         if self._is_bounded and layout.hidden:
             layout = lay_out(self._status, width, room - 1)
@@ -64,6 +66,8 @@ class StatusTable:
                 yield Text(f"and {layout.hidden} more", style="dim")
             yield Text("")
         yield Text(summarize(self._status), overflow="fold")
+        for remark in said:
+            yield Text(remark, overflow="fold")
         if self._note:
             yield Text(self._note, style="dim", overflow="fold")
 

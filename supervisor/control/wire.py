@@ -28,6 +28,18 @@ class StopAnswer(msgspec.Struct, frozen=True):
     deadline_s: float
 
 
+class ReloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``POST /api/reload``; answered with a ``ReloadResult``."""
+
+    dry_run: bool = False
+
+
+class OrphanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``POST /api/orphans/drop``: the number that the bot's token started with."""
+
+    telegram_id: int
+
+
 class LetterSummary(msgspec.Struct, frozen=True):
     """A dead letter without the update. Times in seconds since the epoch."""
 
@@ -67,12 +79,16 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CountAnswer(msgspec.Struct, frozen=True):
-    """How many dead letters were replayed or dropped."""
+    """How many updates were replayed or dropped."""
 
     count: int
 
 
-class ErrorAnswer(msgspec.Struct, frozen=True):
-    """Every answer with a status of 400 and above: one sentence."""
+class ErrorAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Every answer with a status of 400 and above.
+
+    ``error`` is one sentence; ``problems``, with status 422, is all that is wrong with the configuration.
+    """
 
     error: str
+    problems: list[str] = []

@@ -18,6 +18,8 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, Message, U
 from telegram.ext import Application, CallbackQueryHandler, ContextTypes, MessageHandler, filters
 from telegram.request import HTTPXRequest
 
+import brama
+
 PAUSE_S = 0.01
 SLEEPER = "import time; time.sleep(600)"
 leaked: list[bytearray] = []
@@ -163,6 +165,10 @@ async def tell_environment(message: Message, name: str) -> None:
     await message.reply_text(os.environ.get(name, "not set"))
 
 
+async def tell_setting(message: Message, name: str) -> None:
+    await message.reply_text(str(brama.settings().get(name, "not set")))
+
+
 async def show_button(message: Message, text: str) -> None:
     await message.reply_text(
         text, reply_markup=InlineKeyboardMarkup([[InlineKeyboardButton("OK", callback_data="ok")]])
@@ -227,6 +233,7 @@ DEEDS = {
     "raise": fail,
     "read": try_to_read,
     "segfault": read_nowhere,
+    "setting": tell_setting,
     "sys-exit": exit_by_sys,
 }
 

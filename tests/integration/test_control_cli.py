@@ -72,7 +72,8 @@ def test_status_is_a_table_with_totals(cli, master):
     code, out, err = cli("status")
     assert (code, err) == (0, "")
     assert out.splitlines()[3].startswith("shop     RUNNING")
-    assert out.splitlines()[-1].startswith("2 bots: 2 running")
+    assert out.splitlines()[-3].startswith("2 bots: 2 running")
+    assert out.splitlines()[-2].startswith("removed bot news (1003): 12 updates and 3 dead letters are kept")
 
 
 def test_status_json_is_the_document(cli, master):
@@ -94,6 +95,9 @@ def test_without_a_master_status_exits_3_and_the_rest_69(cli, project):
         ("start", "shop"),
         ("stop", "shop"),
         ("restart", "shop"),
+        ("reload",),
+        ("orphans", "list"),
+        ("orphans", "drop", "1003", "--yes"),
         ("dead-letters", "list"),
         ("dead-letters", "replay", "17"),
         ("dead-letters", "drop", "17", "--yes"),
@@ -124,6 +128,46 @@ def test_bots_are_commanded_and_followed_to_where_they_get(cli, master):
         "support: RUNNING (pid 4800)\nshop: RUNNING (pid 4800)\n",
         "",
     )
+
+
+def test_a_reload_says_what_it_did_and_what_waits(cli, master):
+    code, out, err = cli("reload")
+    assert (code, err) == (0, "warning: a warning\n")
+    assert out.splitlines() == [
+        "shop: restarts (script and env)",
+        "news: started, it is new",
+        "applied: limits.max_workers",
+        "waits for brama-supervisor restart: api.port",
+    ]
+    code, out, _ = cli("reload", "--dry-run")
+    assert (code, out.splitlines()[1:3]) == (0, ["news: starts, it is new", "applies: limits.max_workers"])
+
+
+@pytest.mark.parametrize("master_config", ["wrong.yaml"])
+def test_a_refused_reload_says_all_that_is_wrong(cli, master, project):
+    code, out, err = cli("reload")
+    wrong = project / "wrong.yaml"
+    assert (code, out) == (ExitCode.CONFIG, "")
+    config = project / "config" / "brama.yaml"
+    assert err == (
+        f"brama-supervisor: {wrong}:3: bots[0].script: is missing (configuration: {config})\n"
+        f"brama-supervisor: {wrong}:9: bots[1].id: is missing (configuration: {config})\n"
+    )
+
+
+def test_orphans_are_listed_and_dropped_with_a_yes(cli, master):
+    code, out, _ = cli("orphans", "list")
+    assert code == 0
+    assert out == (
+        "removed bot news (1003): 12 updates and 3 dead letters are kept until it is configured again, "
+        "or orphans drop 1003\n"
+        "removed bot 1004: 0 updates and 1 dead letter are kept until it is configured again, "
+        "or orphans drop 1004\n"
+    )
+    assert [each["telegram_id"] for each in json.loads(cli("orphans", "list", "--json")[1])] == [1003, 1004]
+    assert cli("orphans", "drop", "1003")[0] == ExitCode.USAGE
+    assert cli("orphans", "drop", "1003", "--yes") == (0, "dropped 15 updates\n", "")
+    assert "nothing is kept of a bot 1003" in cli("orphans", "drop", "1003", "--yes")[2]
 
 
 def test_an_unknown_bot_is_answered_with_near_names(cli, master, project):

@@ -53,13 +53,14 @@ async def test_the_status_document_has_the_published_fields_in_order(tcp, master
     async with tcp.get("/api/workers/status") as answer:
         assert answer.status == 200
         document = await answer.json()
-    assert list(document) == ["master", "totals", "workers"]
-    assert list(document["master"]) == ["pid", "version", "uptime_ms", "state", "config"]
+    assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform"]
+    assert list(document["master"]) == ["pid", "version", "uptime_ms", "state", "config", "reload_problems"]
     assert list(document["totals"]) == ["bots", "running", "inbox", "dead_letters", "duplicates"]
     assert list(document["workers"][0]) == [
         *("bot_id", "state", "wanted", "reason", "mode", "ingress", "pid", "generation", "messages"),
         *("errors", "restarts", "uptime", "memory_bytes", "heartbeat_age_ms", "in_flight"),
-        *("oldest_in_flight_ms", "inbox"),
+        *("oldest_in_flight_ms", "inbox", "mode_configured", "switches", "telegram_pending"),
+        *("telegram_error", "overridden", "origin"),
     ]
     assert document["workers"][0]["reason"] is None
     assert document["totals"]["bots"] == 2

@@ -27,6 +27,7 @@ class Column:
 COLUMNS = (
     Column("bot", 0, lambda w: w.bot_id, is_number=False),
     Column("state", 0, lambda w: w.state, is_number=False),
+    Column("mode", 4, lambda w: w.mode if w.mode == w.mode_configured else f"{w.mode}*", is_number=False),
     Column("ingress", 3, lambda w: w.ingress, is_number=False),
     Column("pid", 6, lambda w: str(w.pid) if w.pid else "-"),
     Column("uptime", 5, lambda w: spell_duration(w.uptime) if w.pid else "-"),
@@ -58,7 +59,7 @@ def lay_out(status: Status, width: int | None, max_rows: int | None) -> Layout:
         max_rows: bots there is room for, those in trouble first; None: all, in the configuration's order.
     """
     workers = choose_rows(status.workers, max_rows)
-    columns: tuple[Column, ...] = COLUMNS
+    columns = _columns_for(status)
     longest_reason = max((len(worker.reason or "") for worker in workers), default=0)
     if width is None:
         return Layout(columns, workers, len(status.workers) - len(workers), is_reason_beside=True)
@@ -69,6 +70,13 @@ def lay_out(status: Status, width: int | None, max_rows: int | None) -> Layout:
         worst = max(columns, key=lambda column: column.rank)
         columns = tuple(column for column in columns if column is not worst)
     return Layout(columns, workers, len(status.workers) - len(workers), is_beside)
+
+
+def _columns_for(status: Status) -> tuple[Column, ...]:
+    """Return all columns; a fleet that polls and should needs none that says so."""
+    if any(worker.mode != "polling" or worker.mode_configured != "polling" for worker in status.workers):
+        return COLUMNS
+    return tuple(column for column in COLUMNS if column.title != "mode")
 
 
 def choose_rows(workers: Sequence[WorkerStatus], max_rows: int | None) -> tuple[WorkerStatus, ...]:

@@ -1,0 +1,75 @@
+"""Runs the webhook server from the moment a bot needs it.
+
+Runs in: master.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from brama.config.settings import Settings
+from brama.log import get_logger
+from supervisor.control.status import WebhookStatus
+
+log = get_logger(__name__)
+
+
+class Server(Protocol):
+    """The webhook server."""
+
+    async def start(self) -> None: ...
+    def reconfigure(self, settings: Settings) -> None: ...
+    def drain(self) -> None: ...
+    def status(self) -> WebhookStatus: ...
+    def last_seen_at(self, bot_id: str) -> float | None: ...
+    def last_refused_at(self, bot_id: str) -> float | None: ...
+    async def aclose(self) -> None: ...
+
+
+class Front:
+    """The webhook server, or none as long as every bot polls.
+
+    Args:
+        make: returns a server for a configuration; nothing is bound before its start.
+    """
+
+    def __init__(self, make: Callable[[Settings], Server]) -> None:
+        self._make = make
+        self._server: Server | None = None
+
+    async def adapt(self, settings: Settings) -> None:
+        """Serve as ``settings`` say, with certificates as they are on disk now.
+
+        Once it runs the server stays, so that what Telegram delivers late is taken in.
+
+        Raises:
+            BramaError: the address is not to be had, or the certificate is of no use; what ran goes on.
+        """
+        if self._server is not None:
+            self._server.reconfigure(settings)
+        elif any(bot.mode == "webhook" for bot in settings.bots):
+            server = self._make(settings)
+            await server.start()
+            self._server = server
+            log.info("webhook.listening", address=server.status().address)
+
+    def drain(self) -> None:
+        """Take nothing more in: the master is stopping."""
+        if self._server is not None:
+            self._server.drain()
+
+    def status(self) -> WebhookStatus | None:
+        """Return what was taken in, None while there is no server."""
+        return None if self._server is None else self._server.status()
+
+    def last_seen_at(self, bot_id: str) -> float | None:
+        """Return when the bot's last request with the right secret came, in monotonic seconds."""
+        return None if self._server is None else self._server.last_seen_at(bot_id)
+
+    def last_refused_at(self, bot_id: str) -> float | None:
+        """Return when a request came for the bot with a wrong secret, in monotonic seconds."""
+        return None if self._server is None else self._server.last_refused_at(bot_id)
+
+    async def aclose(self) -> None:
+        """Stop listening and finish open requests."""
+        if self._server is not None:
+            await self._server.aclose()
