@@ -5,7 +5,6 @@ import base64
 import itertools
 import json
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
+from tests.programs import find_program
 from tests.waiting import await_until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -41,14 +40,7 @@ START_TIMEOUT_S = 60.0
 
 def find_chromium() -> str:
     """Return the browser's path; without one, skip the test on a laptop and fail it where CI=true."""
-    for name in NAMES:
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    reason = "no Chromium here; install it (Debian: apt-get install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return find_program(*NAMES, package="chromium")
 
 
 class Page:
