@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleets, loss, scale, throughput
+from benchmarks import fleets, loss, reloading, scale, throughput
 from benchmarks.machine import facts
 from benchmarks.peers import pm2, supervisord
 from benchmarks.peers.base import Peer
@@ -14,7 +14,7 @@ from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss")
+TABLES = ("fleets", "scale", "throughput", "loss", "reloading")
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -51,6 +51,8 @@ def main() -> None:
             scale.measure(options.scale)
         if "throughput" in wanted:
             throughput.compare()
+        if "reloading" in wanted:
+            reloading.measure(options.bots)
         if "loss" in wanted:
             loss.compare([BashLoop(), Ours({"restart": {"cooldown": "1s", "budget": 1000}})])
 

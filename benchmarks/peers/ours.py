@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,11 @@ class Ours:
 
     def start(self, project: Project) -> None:
         """Write the configuration, then start the master."""
+        self.configure(project)
+        self._process = run_quiet([COMMAND, "start", "--config", str(self._config)], project)
+
+    def configure(self, project: Project, changes: Mapping[str, Mapping[str, object]] = {}) -> None:
+        """Write the configuration, with further keys for some bots."""
         self._config = config = project.folder / "brama.yaml"
         document = {
             "telegram": {"base_url": project.base_url},
@@ -38,13 +44,13 @@ class Ours:
             **self._extra,
             "bots": [
                 {"id": bot.name, "token": bot.token, "script": str(project.script), "token_env": "BOT_TOKEN",
-                 "env": {"BOT_API": project.base_url}, "cwd": str(project.folder)}
+                 "env": {"BOT_API": project.base_url}, "cwd": str(project.folder),
+                 **changes.get(bot.name, {})}
                 for bot in project.bots
             ],
         }  # fmt: skip
         config.write_text(yaml.safe_dump(document))
         config.chmod(0o600)
-        self._process = run_quiet([COMMAND, "start", "--config", str(config)], project)
 
     def roots(self) -> list[int]:
         """Return the master's pid."""
