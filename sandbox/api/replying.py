@@ -37,6 +37,10 @@ class Replies:
         except ApiError as error:
             if self.report is not None:
                 self.report(f"bot {bot.bot_id}: {canonical}: {error.code} {error.description}")
+        except Exception as error:
+            # A mistake of ours ends this call alone, as it does over HTTP.
+            context = {"message": f"bot {bot.bot_id}: {canonical} failed here", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _fields(content_type: str, body: bytes) -> dict[str, Any]:

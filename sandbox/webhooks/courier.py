@@ -114,13 +114,21 @@ class Errand:
             self._spawn(self.end(), watched=False)
             return
         self._retire_route()
-        while (attempt := self._begin()) is not None:
-            self._spawn(self._carry(attempt))
+        while (journey := self._begin()) is not None:
+            self._spawn(self._carry(*journey))
         now = monotonic_s()
         self._set_timer(self._delivery.next_wake_at(now), now)
 
-    def _begin(self) -> Attempt | None:
-        return self._delivery.begin(monotonic_s(), self._world.limits.webhook_pause_scale)
+    def _begin(self) -> tuple[Attempt, Route] | None:
+        """Return what to send now, and the way it goes whatever is set meanwhile."""
+        attempt = self._delivery.begin(monotonic_s(), self._world.limits.webhook_pause_scale)
+        if attempt is None:
+            return None
+        self._retire_route()
+        if self._route is None:
+            self._route = self._courier.route_to(self._bot)
+        self._route.users += 1
+        return attempt, self._route
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, watched: bool = True) -> None:
         task = self._courier.tasks.create_task(work)
@@ -142,29 +150,26 @@ class Errand:
         self._timer_at = self._timer = None
         self.wake()
 
-    async def _carry(self, first: Attempt) -> None:
-        attempt: Attempt | None = first
-        while attempt is not None:
-            outcome = await self._send(attempt)
+    async def _carry(self, attempt: Attempt, route: Route) -> None:
+        while True:
+            outcome = await self._send(attempt, route)
             if outcome.body:
                 await self._courier.carry_out(self._bot, outcome.content_type, outcome.body)
             scale = self._world.limits.webhook_pause_scale
             if self._delivery.end(attempt, outcome, monotonic_s(), utc_s(), random(), scale):
                 self._bot.delete_webhook()
             self.wake()
-            attempt = self._begin()
+            journey = self._begin()
+            if journey is None:
+                return
+            attempt, route = journey
 
-    async def _send(self, attempt: Attempt) -> Outcome:
-        if self._world.webhooks_blocked or self._delivery.blocked:
-            # Others get their turn, however short the pauses are made.
-            await asyncio.sleep(0)
-            return failed(TIMED_OUT)
-        self._retire_route()
-        route = self._route
-        if route is None:
-            route = self._route = self._courier.route_to(self._bot)
-        route.users += 1
+    async def _send(self, attempt: Attempt, route: Route) -> Outcome:
         try:
+            if self._world.webhooks_blocked or self._delivery.blocked:
+                # Others get their turn, however short the pauses are made.
+                await asyncio.sleep(0)
+                return failed(TIMED_OUT)
             outcome = await route.post(attempt.body, self._world.limits.webhook_response_limit_s)
         finally:
             route.users -= 1

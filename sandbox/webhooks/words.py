@@ -36,7 +36,8 @@ def words_for(error: Exception) -> str:
 
 def _os_words(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return ssl_words(error.reason or "UNKNOWN")
+        # One that OpenSSL did not raise has no such attribute.
+        return ssl_words(getattr(error, "reason", None) or "UNKNOWN")
     return os.strerror(error.errno) if error.errno else CLOSED
 
 

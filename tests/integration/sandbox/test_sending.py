@@ -90,12 +90,6 @@ LONG_DATA = {"inline_keyboard": [[{"text": "x", "callback_data": "x" * 65}]]}
         ),
         ("getFile", {"file_id": "nothing"}, "wrong file_id or the file is temporarily unavailable"),
         ("setMyCommands", {"commands": [{"command": "A b", "description": "x"}]}, "BOT_COMMAND_INVALID"),
-        ("setWebhook", {"url": "ftp://x"}, "invalid webhook URL specified"),
-        (
-            "setWebhook",
-            {"url": "https://bots.example.com", "secret_token": "no spaces"},
-            "secret token contains unallowed characters",
-        ),
     ],
 )
 def test_what_is_refused_and_how(

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from aiohttp import web
 
 from tests.fixtures.sandbox import RunningSandbox
@@ -257,3 +258,23 @@ async def test_the_page_shows_that_a_bot_with_a_webhook_listens(
 ) -> None:
     await set_webhook(hasty, receiver.url())
     assert [(bot.polling, bot.webhook) for bot in hasty.control.bots()] == [(False, True)]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"url": "ftp://x"}, "invalid webhook URL specified"),
+        ({"url": "http://example.com"}, "bad webhook: An HTTPS URL must be provided for webhook"),
+        (
+            {"url": "https://example.com:8444"},
+            "bad webhook: Webhook can be set up only on ports 80, 88, 443 or 8443",
+        ),
+        ({"secret_token": "no spaces"}, "secret token contains unallowed characters"),
+        ({"secret_token": "x" * 257}, "secret token is too long"),
+        ({"ip_address": "somewhere"}, "bad webhook: Invalid IP address specified"),
+    ],
+)
+def test_what_is_refused_and_how(hasty: RunningSandbox, params: dict[str, object], words: str) -> None:
+    status, answer = hasty.call(BOT, "setWebhook", **{"url": "https://example.com", **params})
+    assert (status, answer["description"]) == (400, f"Bad Request: {words}")
+    assert hasty.control.state(BOT).webhook is None

@@ -55,6 +55,9 @@ async def is_refused(sandbox: RunningSandbox) -> str:
     await await_until(lambda: webhook_of(sandbox).failed >= 2)
     told = await info(sandbox)
     assert told["pending_update_count"] == 1
+    # No connection is left half open when the webhook ends.
+    sandbox.control.block_webhook(BOT)
+    await await_until(lambda: webhook_of(sandbox).under_way == 0)
     return str(told["last_error_message"])
 
 
