@@ -1,4 +1,4 @@
-"""Runs the webhook server from the moment a bot needs it.
+"""Runs the webhook server while a bot needs it.
 
 Runs in: master.
 """
@@ -9,6 +9,7 @@ from typing import Protocol
 from brama.config.settings import Settings
 from brama.log import get_logger
 from supervisor.control.status import WebhookStatus
+from supervisor.reload.policy.plan import needs_webhook
 
 log = get_logger(__name__)
 
@@ -39,14 +40,14 @@ class Front:
     async def adapt(self, settings: Settings) -> None:
         """Serve as ``settings`` say, with certificates as they are on disk now.
 
-        Once it runs the server stays, so that what Telegram delivers late is taken in.
-
         Raises:
             BramaError: the address is not to be had, or the certificate is of no use; what ran goes on.
         """
-        if self._server is not None:
+        if not needs_webhook(settings):
+            await self.aclose()
+        elif self._server is not None:
             self._server.reconfigure(settings)
-        elif any(bot.mode == "webhook" for bot in settings.bots):
+        else:
             server = self._make(settings)
             await server.start()
             self._server = server
@@ -71,5 +72,6 @@ class Front:
 
     async def aclose(self) -> None:
         """Stop listening and finish open requests."""
-        if self._server is not None:
-            await self._server.aclose()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.aclose()

@@ -16,13 +16,16 @@ class Certificate:
 
 
 def make_certificate(folder: Path, name: str = "server") -> Certificate:
-    """Return a new certificate for 127.0.0.1 and localhost, in files of ``folder``."""
+    """Return a new certificate for 127.0.0.1 and localhost, in files of ``folder``.
+
+    The address is there as a name too: Telegram takes it for one when it was handed the certificate.
+    """
     made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
     subprocess.run(
         [
             *(find_program("openssl", package="openssl"), "req", "-x509", "-nodes", "-days", "2"),
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name}"),
-            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:127.0.0.1"),
             *("-keyout", str(made.key), "-out", str(made.cert)),
         ],
         check=True,

@@ -95,6 +95,7 @@ def make_plan(old: Settings, new: Settings) -> Plan:
     applied: list[str] = []
     waiting: list[str] = []
     kept: dict[str, Any] = {}
+    has_webhook = needs_webhook(old) and needs_webhook(new)
     for section in Settings.model_fields:
         if section in _NO_SETTINGS:
             continue
@@ -104,7 +105,7 @@ def make_plan(old: Settings, new: Settings) -> Plan:
                 (waiting if section in PINNED else applied).append(section)
                 kept |= {section: before} if section in PINNED else {}
             continue
-        pinned = _pinned_keys(section, before, after)
+        pinned = _pinned_keys(section, before, after, has_webhook=has_webhook)
         differing = _differing(before, after)
         applied += [f"{section}.{key}" for key in differing if key not in pinned]
         waiting += [f"{section}.{key}" for key in differing if key in pinned]
@@ -117,8 +118,13 @@ def make_plan(old: Settings, new: Settings) -> Plan:
     )
 
 
-def _pinned_keys(section: str, before: BaseModel, after: BaseModel) -> frozenset[str]:
-    if section not in PINNED:
+def needs_webhook(settings: Settings) -> bool:
+    """Return whether the webhook server runs under ``settings``."""
+    return any(bot.mode == "webhook" for bot in settings.bots)
+
+
+def _pinned_keys(section: str, before: BaseModel, after: BaseModel, *, has_webhook: bool) -> frozenset[str]:
+    if section not in PINNED or (section == "webhook" and not has_webhook):
         return frozenset()
     keys = PINNED[section]
     if keys is None:

@@ -119,9 +119,12 @@ def test_what_waits_is_said_again_until_the_next_start():
 
 
 def test_a_certificate_is_exchanged_and_tls_itself_is_not():
-    plain = settings(webhook=WebhookSection(host="x.example", secret="s" * 20))
-    one = settings(webhook=WebhookSection(ssl_cert=Path("/a.pem"), ssl_key=Path("/a.key")))
-    other = settings(webhook=WebhookSection(ssl_cert=Path("/b.pem"), ssl_key=Path("/a.key"), port=9))
+    delivered = bot("shop", mode="webhook")
+    plain = settings(delivered, webhook=WebhookSection(host="x.example", secret="s" * 20))
+    one = settings(delivered, webhook=WebhookSection(ssl_cert=Path("/a.pem"), ssl_key=Path("/a.key")))
+    other = settings(
+        delivered, webhook=WebhookSection(ssl_cert=Path("/b.pem"), ssl_key=Path("/a.key"), port=9)
+    )
     plan = make_plan(one, other)
     assert (plan.applied, plan.waiting) == (("webhook.ssl_cert",), ("webhook.port",))
     assert plan.settings.webhook.ssl_cert == Path("/b.pem")
@@ -134,6 +137,13 @@ def test_every_section_is_decided_on():
     sections = {name for name in Settings.model_fields if name not in {"bots", "notices", "withheld"}}
     live = {"mode", "limits", "heartbeat", "restart", "stop", "delivery", "webhook", "bots_source"}
     assert live | set(PINNED) | {"config_path", "project_root"} == sections
+
+
+def test_where_the_webhook_server_listens_is_free_while_there_is_none():
+    elsewhere = WebhookSection(port=9)
+    plan = make_plan(settings(bot("shop")), settings(bot("shop", mode="webhook"), webhook=elsewhere))
+    assert (plan.applied, plan.waiting) == (("webhook.port",), ())
+    assert plan.settings.webhook == elsewhere
 
 
 FLEETS = st.dictionaries(
