@@ -33,6 +33,7 @@ def check(context: typer.Context, config: ConfigOption = None) -> int:
 def check_configuration(config: Path | None) -> int:
     """Print problems to stderr, else warnings and a summary. Raises ConfigError with all problems."""
     from brama.config.checks import warnings
+    from brama.config.webhook_address import public_address
     from supervisor.control.policy.words import plural
 
     settings = load(config)
@@ -43,6 +44,10 @@ def check_configuration(config: Path | None) -> int:
     typer.echo(f"{settings.config_path}: fine{said}")
     address = f"{settings.api.host}:{settings.api.port}"
     typer.echo(f"  state in {settings.state_dir}, logs in {settings.logs_dir}, API on {address}")
+    if (webhook := settings.webhook).host is not None and any(bot.mode == "webhook" for bot in settings.bots):
+        typer.echo(f"  webhooks at {public_address(webhook.host)}/webhook/BOT, server on port {webhook.port}")
+    if settings.bots_source.url is not None:
+        typer.echo("  bots of bots_source come beside these, once the supervisor has asked for them")
     typer.echo(f"  {plural(len(settings.bots), 'bot')}{':' if settings.bots else ''}")
     width = max((len(bot.id) for bot in settings.bots), default=0)
     for bot in settings.bots:
@@ -63,6 +68,8 @@ def _describe(bot: "BotSettings", settings: "Settings") -> str:
     if bot.script is not None and bot.script.is_relative_to(settings.project_root):
         entry = str(bot.script.relative_to(settings.project_root))
     words = [entry or "(no entry point)", *bot.args]
+    if bot.mode == "webhook":
+        words.append("(webhook)")
     if not bot.enabled:
         words.append("(disabled)")
     return " ".join(words)

@@ -22,10 +22,11 @@ from supervisor.fleet.boot import capacity_of, told_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
-from supervisor.fleet.linux import become_subreaper, raise_file_limit
+from supervisor.fleet.linux import become_subreaper
 from supervisor.fleet.machine import free_memory_share
 from supervisor.fleet.member import Member
 from supervisor.fleet.muster import Muster
+from supervisor.fleet.open_files import make_room_for_files
 from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.effects import Effect
 from supervisor.fleet.policy.events import Event
@@ -33,6 +34,7 @@ from supervisor.fleet.policy.lifecycle import step
 from supervisor.fleet.policy.model import Phase
 from supervisor.fleet.ports import Delivery, Ingress, Roll, Store, Zygote
 from supervisor.fleet.room import Room
+from supervisor.fleet.turns import log_turn
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
 
@@ -40,9 +42,6 @@ from supervisor.fleet.view import WorkerView
 TIDY_S = 2.0
 #: A process that is not gone this long after its SIGKILL is stuck in the kernel; the master ends without it.
 STUCK_S = 10.0
-#: Open files of the master for each bot: pidfd, pipe, one connection to Telegram, one spare.
-_FILES_PER_BOT = 4
-_FILES = 256
 
 log = get_logger(__name__)
 _COMMANDS: Mapping[str, Event] = {
@@ -126,7 +125,7 @@ class Fleet:
             ConfigError: there are more bots than uids.
         """
         become_subreaper()
-        self._raise_file_limit(len(self._members))
+        make_room_for_files(self._settings)
         await self._end_leftovers()
         await self._give_uids(self._settings)
         if self._settings.zygote.preload:
@@ -189,7 +188,7 @@ class Fleet:
         self._settings = settings
         self._crew.settings = settings
         self._room.capacity = capacity_of(settings, self._cores)
-        self._raise_file_limit(len(settings.bots))
+        make_room_for_files(settings)
         for member, event in self._muster.reconfigure(settings, renewed):
             self._tell(member, event)
         for bot_id, member in self._members.items():
@@ -266,7 +265,7 @@ class Fleet:
         member.worker, decided = step(before, event, self._clock(), member.limits)
         self._count(member, before.phase, member.worker.phase)
         self._arm(member)
-        self._report(member, before.phase)
+        log_turn(member.settings.id, before.phase, member.worker)
         for effect in decided:
             try:
                 self._do(member, effect)
@@ -355,13 +354,6 @@ class Fleet:
 
     # --- the machine ----------------------------------------------------------------------------
 
-    def _raise_file_limit(self, bots: int) -> None:
-        needed = _FILES + _FILES_PER_BOT * bots
-        if (allowed := raise_file_limit()) < needed:
-            log.warning(
-                "files.scarce", allowed=allowed, needed=needed, way_out="raise ulimit -n (LimitNOFILE)"
-            )
-
     async def _end_leftovers(self) -> None:
         instance = instance_of(self._settings.state_dir)
         left = await asyncio.to_thread(end_leftovers, instance, self._recalled.processes)
@@ -394,17 +386,3 @@ class Fleet:
         self._crew.tidy()
         self._offer_room()
         self._tidying = self._loop.call_later(TIDY_S, self._tidy)
-
-    def _report(self, member: Member, before: Phase) -> None:
-        """Log the turns that an operator looks for."""
-        worker, bot_id = member.worker, member.settings.id
-        if worker.phase is before:
-            return
-        if worker.phase is Phase.FATAL:
-            log.error("worker.given_up", bot=bot_id, reason=worker.reason)
-        elif worker.phase is Phase.COOLDOWN:
-            log.warning("worker.delayed", bot=bot_id, reason=worker.reason)
-        elif worker.phase is Phase.CAPACITY:
-            log.warning("worker.refused", bot=bot_id, reason=worker.reason)
-        elif worker.phase is Phase.DUMP:
-            log.warning("worker.hung", bot=bot_id, generation=worker.generation, reason=worker.reason)
