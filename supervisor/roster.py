@@ -109,12 +109,15 @@ class Roster:
         Raises:
             BramaError: the bot is on the roster, nothing is kept of it, or the inbox cannot be written.
         """
-        for bot_id, source in self.sources.items():
-            if source.telegram_id == telegram_id:
-                raise BramaError(f'{telegram_id} is configured as "{bot_id}"; nothing was dropped')
+        configured = {source: bot_id for bot_id, source in self.sources.items()}
         sources = [source for source in self._ledger.tallies() if source.telegram_id == telegram_id]
-        dropped = sum([await self._ledger.abandon(source) for source in sources])
+        dropped = sum([await self._ledger.abandon(each) for each in sources if each not in configured])
         if not dropped:
+            names = [
+                f'"{bot_id}"' for source, bot_id in configured.items() if source.telegram_id == telegram_id
+            ]
+            if names:
+                raise BramaError(f"{telegram_id} is configured as {names[0]}; nothing was dropped")
             raise BramaError(f"nothing is kept of a bot {telegram_id} that is not configured")
         log.warning("orphan.dropped", telegram_id=telegram_id, updates=dropped)
         return dropped

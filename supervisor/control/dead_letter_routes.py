@@ -92,7 +92,9 @@ class DeadLetterRoutes:
 
     def _check_bot(self, bot: str | None) -> None:
         if bot is not None:
-            known = [worker.bot_id for worker in self._master.status().workers]
+            status = self._master.status()
+            known = [worker.bot_id for worker in status.workers]
+            known += [orphan.bot_id for orphan in status.orphans if orphan.bot_id is not None]
             if problem := unknown_names([bot], known):
                 raise RefusedError(404, problem)
 

@@ -209,6 +209,7 @@ class Fleet:
         self._closing = True
         self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
         for member in list(self._members.values()):
+            member.successor = None
             self._tell(member, events.ShutdownCommanded(timeout_s))
         if timeout_s <= 0:
             await self._zygote.aclose()

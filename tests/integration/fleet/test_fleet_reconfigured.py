@@ -122,3 +122,12 @@ async def _leaves(stage: Stage, bot_id: str) -> None:
     await await_until(
         lambda: bot_id not in {view.bot_id for view in stage.fleet.views()}, 30.0, f"{bot_id} to leave"
     )
+
+
+async def test_no_successor_starts_once_the_fleet_stops(tmp_path):
+    async with staged(settings(tmp_path, bot("shop", "serve", tmp_path))) as stage:
+        await stage.reaches(State.RUNNING)
+        await stage.fleet.reconfigure(settings(tmp_path, bot("shop", "serve", tmp_path, number=9)), ())
+        await stage.fleet.stop(20.0)
+        assert [view.pid for view in stage.fleet.views()] in ([], [None])
+        assert stage.roll.present.get(SHOP) is None
