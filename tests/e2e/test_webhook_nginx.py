@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -88,6 +89,10 @@ def test_updates_come_through_and_answers_go_back(fleet: Fleet, nginx: RunningNg
     assert webhook.accepted == 201
     assert fleet.sandbox.control.state(shop.telegram_id).calls.get("getUpdates", 0) == 0
     assert '"POST /webhook/shop HTTP/1.1" 200' in nginx.log()
+    with urlopen(f"http://127.0.0.1:{nginx.upstream}/webhook/stats", timeout=20) as answer:
+        stats = json.load(answer)["bots"]["shop"]
+    assert (stats["accepted"], stats["refused"]) == (201, {})
+    assert stats["commit"]["count"] == 201
 
 
 def test_a_restart_calls_nothing_that_is_as_it_should_be(fleet: Fleet):
