@@ -1,34 +1,13 @@
 """Certificates made for a test, by openssl."""
 
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import certificates
+from benchmarks.certificates import Certificate as Certificate
 from tests.programs import find_program
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate that signs itself, so it is also what it is checked with, and its key."""
-
-    cert: Path
-    key: Path
-
-
 def make_certificate(folder: Path, name: str = "server") -> Certificate:
-    """Return a new certificate for 127.0.0.1 and localhost, in files of ``folder``.
-
-    The address is there as a name too: Telegram takes it for one when it was handed the certificate.
-    """
-    made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
-    subprocess.run(
-        [
-            *(find_program("openssl", package="openssl"), "req", "-x509", "-nodes", "-days", "2"),
-            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name}"),
-            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:127.0.0.1"),
-            *("-keyout", str(made.key), "-out", str(made.cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
+    """Return a new certificate for 127.0.0.1 and localhost that signs itself, in files of ``folder``."""
+    find_program("openssl", package="openssl")
+    return certificates.make_certificate(folder, name)
