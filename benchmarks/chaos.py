@@ -1,5 +1,7 @@
-"""``make chaos``: kills workers, the zygote and the master at random under a stream of updates, then counts.
+"""``make chaos``: kills and reloads at random under a stream of updates to pollers and webhooks, then counts.
 
+Workers, the zygote and the master are killed; settings of bots and the way their updates come are changed.
+Half of the bots poll at first, the others are delivered to over TLS through nginx, where it is installed.
 The schedule comes from a seed; the verdict compares what the sandbox sent with what the bots answered and
 with what the inbox says became of it.
 Exit code 0: the invariant holds. 1: it does not, and the table says where.
@@ -11,49 +13,34 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
+from benchmarks.faults import FAULTS, have_all_struck, strike
+from benchmarks.front import Front, encrypted_front, straight_front
+from benchmarks.nginx import is_available
 from benchmarks.peers.ours import Ours
-from benchmarks.processes import end, sigkill, tree
-from benchmarks.project import Bot, Project, make_bots
+from benchmarks.play import Play
+from benchmarks.processes import end, tree
+from benchmarks.project import Project, make_bots
 from benchmarks.report import say, table
 from benchmarks.stage import Stage
-from benchmarks.verdict import Evidence, Kill, Message, Verdict, judge
+from benchmarks.verdict import Evidence, Message, Verdict, judge
 from brama.clock import monotonic_s
 from brama.errors import BramaError
-from brama.marks import ZYGOTE_TITLE
 from supervisor.control.client import ControlClient
-from supervisor.control.socket_path import socket_path
 from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.model import DeadLetter, Reason, Tally
 
 BOTS = 8
-CHATS = 3
 TICK_S = 0.02
 PER_TICK = 3
 #: Seconds between two faults, at random from this range.
 FAULT_EVERY_S = (0.2, 1.2)
-#: Worker deaths are the common case; a master takes the longest to come back.
-FAULTS = ("worker",) * 6 + ("zygote",) * 2 + ("master",) * 2
-#: A strike comes into the middle of this many updates for one bot, after up to BURST_LEAD_S.
-BURST = 30
-BURST_LEAD_S = 0.06
+#: Telegram's pauses between two attempts to deliver, so much shorter.
+PAUSE_SCALE = 0.02
 SETTLE_TIMEOUT_S = 120.0
-
-
-@dataclass(slots=True)
-class Run:
-    """One run: what was killed when, and what was sent to whom."""
-
-    stage: Stage
-    project: Project
-    peer: Ours
-    dice: random.Random
-    kills: list[Kill] = field(default_factory=list)
-    sent: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
 def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
@@ -62,13 +49,23 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
     Raises:
         TimeoutError: the bots did not start, or were not through with everything, in SETTLE_TIMEOUT_S.
     """
-    with Stage() as stage, tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        project = Project(Path(name), stage.base_url, make_bots(bots))
-        peer = Ours({"restart": {"budget": 100_000, "cooldown": "1s"}, "stop": {"timeout": "20s"}})
-        play = Run(stage, project, peer, random.Random(seed))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        front = _front(folder, stack)
+        stage = stack.enter_context(Stage(*front.sandbox_options))
+        stage.control.set_limits(webhook_pause_scale=PAUSE_SCALE)
+        project = Project(folder, stage.base_url, make_bots(bots))
+        peer = Ours({
+            "restart": {"budget": 100_000, "cooldown": "1s"},
+            "stop": {"timeout": "20s"},
+            "webhook": front.section,
+        })  # fmt: skip
+        entries = {bot.name: {"mode": "webhook" if bot.number % 2 else "polling"} for bot in project.bots}
+        play = Play(stage, project, peer, random.Random(seed), entries)
         for bot in project.bots:
             stage.control.add_bot(bot.token)
-        _send(play, project.bots)
+        play.send(project.bots)
+        peer.configure(project, entries)
         peer.start(project)
         try:
             stage.wait_answers([bot.telegram_id for bot in project.bots], 1, SETTLE_TIMEOUT_S)
@@ -80,65 +77,43 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
             end(tree(peer.roots()))
         given_up, tallies = asyncio.run(_read_inbox(project))
         survivors = sum(process.is_running() for process in processes)
-        evidence = Evidence(play.sent, stage.control.sent(), play.kills, given_up, tallies, survivors)
+        evidence = Evidence(
+            sent=play.sent,
+            answers=stage.control.sent(),
+            kills=play.kills,
+            reloads=play.reloads,
+            delivered=front.count_taken(),
+            given_up=given_up,
+            tallies=tallies,
+            survivors=survivors,
+        )
         return judge(evidence, project)
 
 
-def _storm(play: Run, seconds: float) -> None:
-    """Send a steady stream while faults strike, until each kind of process was killed at least once."""
+def _front(folder: Path, stack: ExitStack) -> Front:
+    """Return where webhooks are delivered to, open until ``stack`` is closed."""
+    if is_available():
+        return stack.enter_context(encrypted_front(folder / "nginx"))
+    say("nginx or openssl is not installed: updates are delivered by plain HTTP, without a proxy")
+    return straight_front()
+
+
+def _storm(play: Play, seconds: float) -> None:
+    """Send a steady stream while faults strike, until each kind of fault has happened at least once."""
     until = monotonic_s() + seconds
     next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
     fault = play.dice.choice(FAULTS)
-    while monotonic_s() < until or {kill.what for kill in play.kills} != set(FAULTS):
-        _send(play, play.dice.choices(play.project.bots, k=PER_TICK))
-        if monotonic_s() >= next_fault_at and _strike(play, fault):
+    while monotonic_s() < until or not have_all_struck(play):
+        play.send(play.dice.choices(play.project.bots, k=PER_TICK))
+        if monotonic_s() >= next_fault_at and strike(play, fault):
             fault = play.dice.choice(FAULTS)
             next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
         Event().wait(TICK_S)
 
 
-def _send(play: Run, bots: Sequence[Bot]) -> None:
-    """Send the next numbered message to each of ``bots``, each in a chat at random."""
-    batch = []
-    for bot in bots:
-        chat = play.dice.randrange(CHATS)
-        number = play.sent.get((bot.telegram_id, chat), 0)
-        play.sent[bot.telegram_id, chat] = number + 1
-        batch.append({"bot": bot.telegram_id, "chat_id": chat + 1, "text": str(number)})
-    play.stage.control.send_batch(batch)
-
-
-def _strike(play: Run, fault: str) -> bool:
-    """Kill one process while a bot is busy; return whether there was one.
-
-    A killed master is started again at once, as an init does.
-    """
-    bot = play.dice.choice(play.project.bots)
-    try:
-        match fault:
-            case "worker":
-                pid = play.peer.worker_pid(bot)
-            case "zygote":
-                pid = play.peer.pid_titled(ZYGOTE_TITLE)
-            case _:
-                [pid] = play.peer.roots()
-    except LookupError:
-        return False  # it is between two lives
-    _send(play, [bot] * BURST)
-    Event().wait(play.dice.uniform(0.0, BURST_LEAD_S))
-    try:
-        moment = play.peer.kill() if fault == "master" else sigkill(pid)
-    except ProcessLookupError:
-        return False
-    play.kills.append(Kill(fault, bot.telegram_id if fault == "worker" else None, moment))
-    if fault == "master":
-        play.peer.start(play.project)
-    return True
-
-
-def _settle(play: Run) -> None:
+def _settle(play: Play) -> None:
     """Wait until nothing waits at Telegram or in the inbox."""
-    client = ControlClient(socket_path(play.project.folder / "state"))
+    client = play.client
     deadline = monotonic_s() + SETTLE_TIMEOUT_S
     while trouble := _unsettled(play, client):
         if monotonic_s() > deadline:
@@ -146,7 +121,7 @@ def _settle(play: Run) -> None:
         Event().wait(TICK_S)
 
 
-def _unsettled(play: Run, client: ControlClient) -> str:
+def _unsettled(play: Play, client: ControlClient) -> str:
     """Return in words what is not over yet."""
     if pending := sum(bot.pending for bot in play.stage.control.world_state().bots):
         return f"{pending} updates still wait at Telegram"

@@ -12,11 +12,20 @@ from sandbox.client import SandboxControl
 
 
 class Stage:
-    """Runs a sandbox on a free port while entered; ``control`` talks to it."""
+    """Runs a sandbox on a free port while entered; ``control`` talks to it.
+
+    Args:
+        options: more of its command line.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--port", "0", "--quiet"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "sandbox", "--port", "0", "--quiet", *self._options],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

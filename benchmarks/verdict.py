@@ -38,6 +38,8 @@ class Evidence:
         sent: how many messages, numbered from 0, each (bot, chat) got.
         answers: all that bots sent, in the sandbox's order.
         kills: what was killed when.
+        reloads: how often what was changed in the configuration; explains nothing.
+        delivered: requests to webhooks that were answered 200; None: nobody counted them.
         given_up: the dead letters, with their reasons.
         tallies: what the inbox counted for each bot, after the stop.
         survivors: processes that outlived the stop.
@@ -46,6 +48,8 @@ class Evidence:
     sent: Mapping[tuple[int, int], int]
     answers: Sequence[SentCall]
     kills: Sequence[Kill]
+    reloads: Mapping[str, int]
+    delivered: int | None
     given_up: Mapping[Message, Reason]
     tallies: Mapping[int, Tally]
     survivors: int
@@ -56,6 +60,8 @@ class Verdict:
     """The counts of one run and, in words, every promise that was broken."""
 
     kills: Counter[str]
+    reloads: Mapping[str, int]
+    delivered: int | None
     sent: int
     processed: int
     repeated: int
@@ -66,6 +72,11 @@ class Verdict:
     def rows(self) -> list[list[str]]:
         """Return the table's rows."""
         rows = [[f"SIGKILL of a {what}", str(count)] for what, count in sorted(self.kills.items())]
+        rows += [
+            [f"reload of a bot's changed {what}", str(count)] for what, count in sorted(self.reloads.items())
+        ]
+        if self.delivered is not None:
+            rows.append(["deliveries through nginx answered 200", str(self.delivered)])
         rows += [
             ["updates sent", str(self.sent)],
             ["processed", str(self.processed)],
@@ -99,6 +110,8 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
     times = [each for chat in moments.values() for each in chat.values()]
     return Verdict(
         kills=Counter(kill.what for kill in evidence.kills),
+        reloads=evidence.reloads,
+        delivered=evidence.delivered,
         sent=sum(evidence.sent.values()),
         processed=len(times),
         repeated=sum(len(each) - 1 for each in times),

@@ -28,14 +28,17 @@ class Ours:
         self._extra = extra or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._config = Path()
+        #: By the bot's name: what its entry has besides.
+        self._changes: Mapping[str, Mapping[str, object]] = {}
 
     def start(self, project: Project) -> None:
-        """Write the configuration, then start the master."""
-        self.configure(project)
+        """Write the configuration as it was written last, then start the master."""
+        self.configure(project, self._changes)
         self._process = run_quiet([COMMAND, "start", "--config", str(self._config)], project)
 
     def configure(self, project: Project, changes: Mapping[str, Mapping[str, object]] = {}) -> None:
         """Write the configuration, with further keys for some bots."""
+        self._changes = changes
         self._config = config = project.folder / "brama.yaml"
         document = {
             "telegram": {"base_url": project.base_url},
@@ -49,8 +52,10 @@ class Ours:
                 for bot in project.bots
             ],
         }  # fmt: skip
-        config.write_text(yaml.safe_dump(document))
-        config.chmod(0o600)
+        draft = config.with_suffix(".draft")
+        draft.touch(0o600)
+        draft.write_text(yaml.safe_dump(document))
+        draft.replace(config)  # a master that starts now reads one or the other
 
     def roots(self) -> list[int]:
         """Return the master's pid."""

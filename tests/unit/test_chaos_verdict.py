@@ -29,6 +29,8 @@ FINE = Evidence(
     sent={(BOT, 0): 3},
     answers=[answer(0, 10), answer(1, 11), answer(2, 12)],
     kills=[],
+    reloads={},
+    delivered=None,
     given_up={},
     tallies={BOT: tally()},
     survivors=0,
@@ -84,3 +86,9 @@ def test_broken_promises_are_named(words: str):
 )
 def test_other_deaths_explain_nothing(kill: Kill):
     assert judge(replace(FINE, answers=TWICE, kills=[kill]), PROJECT).faults
+
+
+def test_reloads_explain_nothing_and_are_shown():
+    verdict = judge(replace(FINE, answers=TWICE, reloads={"mode": 2}), PROJECT)
+    assert verdict.faults == ("bot0000, chat 0: 2 answered twice without a death between",)
+    assert ["reload of a bot's changed mode", "2"] in verdict.rows()
