@@ -6,15 +6,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleets, loss, reloading, scale, throughput
+from benchmarks import fleets, loss, reloading, scale, throughput, webhook_accepting, webhook_handling
 from benchmarks.machine import facts
-from benchmarks.peers import pm2, supervisord
+from benchmarks.peers import pm2, run_webhook, supervisord
 from benchmarks.peers.base import Peer
 from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss", "reloading")
+TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "webhooks")
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -32,6 +32,15 @@ def find_peers(folder: Path) -> list[Peer]:
         except subprocess.CalledProcessError:
             say("pm2 is left out: the npm registry is out of reach")
     return peers
+
+
+def find_run_webhook(folder: Path) -> run_webhook.RunWebhook | None:
+    """Return python-telegram-bot's own webhook server, installed into ``folder``; say so if it cannot be."""
+    try:
+        return run_webhook.RunWebhook(run_webhook.install(folder / "run_webhook"))
+    except subprocess.CalledProcessError:
+        say("bare run_webhook is left out: PyPI is out of reach")
+        return None
 
 
 def main() -> None:
@@ -53,6 +62,9 @@ def main() -> None:
             throughput.compare()
         if "reloading" in wanted:
             reloading.measure(options.bots)
+        if "webhooks" in wanted:
+            webhook_accepting.compare()
+            webhook_handling.compare(find_run_webhook(folder))
         if "loss" in wanted:
             loss.compare([BashLoop(), Ours({"restart": {"cooldown": "1s", "budget": 1000}})])
 

@@ -1,7 +1,7 @@
 """Starts one peer's fleet on a sandbox, and ends whatever is left of it when a measurement fails."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +42,27 @@ class Scene:
 
 
 @contextmanager
-def running(peer: Peer, bots: int, *, script: Path = SCRIPT, first_text: str = "waiting") -> Iterator[Scene]:
+def running(
+    peer: Peer,
+    bots: int,
+    *,
+    script: Path = SCRIPT,
+    first_text: str = "waiting",
+    stage_options: Sequence[str] = (),
+) -> Iterator[Scene]:
     """Run ``bots`` bots under ``peer``; a message waits for each when the start command is given.
+
+    Args:
+        peer: not started.
+        bots: how many.
+        script: what each of them runs.
+        first_text: the message that waits.
+        stage_options: more of the sandbox's command line.
 
     Raises:
         TimeoutError: a bot did not answer within START_TIMEOUT_S.
     """
-    with Stage() as stage, tempfile.TemporaryDirectory(prefix="bench-") as name:
+    with Stage(*stage_options) as stage, tempfile.TemporaryDirectory(prefix="bench-") as name:
         project = Project(Path(name), stage.base_url, make_bots(bots), script)
         ids = tuple(bot.telegram_id for bot in project.bots)
         for bot in project.bots:
