@@ -135,15 +135,16 @@ class BotHook:
             decision = self._apply(outcome)
             if isinstance(outcome, registration.Inspected):
                 self._looked(outcome.is_unreachable)
+                await asyncio.sleep(0)  # a bot that falls back has this task cancelled
 
     # --- calls ----------------------------------------------------------------------------------
 
     async def _wait(self, decision: registration.Act) -> None:
-        """Wait as decided; a look that is not due yet is made now if something has changed."""
+        """Wait as decided."""
         if decision.wait_s <= 0:
             return
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._services.sleep(decision.wait_s))]
-        if isinstance(decision.call, registration.Inspect) and not self._state.is_fresh:
+        if decision.may_hurry:
             waits.append(asyncio.ensure_future(self._changed.wait()))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -181,15 +182,17 @@ class BotHook:
         info = hook_info.read_info(reply.raw)
         if info is None:
             return polling.Failed("getWebhookInfo answered with something else than a WebhookInfo")
-        now = self._services.clock()
+        now, set_at = self._services.clock(), self._state.set_at
         seen_at = self._sightings.last_seen_at(self._bot.id)
         refused_at = self._sightings.last_refused_at(self._bot.id)
+        seen_ago_s, set_ago_s = (None if at is None else now - at for at in (seen_at, set_at))
         return registration.Inspected(
             info,
             hook.url,
             hook.fingerprint,
-            hook_info.is_unreachable(info, self._services.utc(), None if seen_at is None else now - seen_at),
-            refused_at is not None and refused_at > (self._state.set_at or 0.0),
+            is_unreachable=hook_info.is_unreachable(info, self._services.utc(), seen_ago_s, set_ago_s),
+            is_refused=refused_at is not None and refused_at > (set_at or 0.0),
+            is_watchful=self._settings.webhook.auto_switch,
         )
 
     async def _register(self) -> registration.Outcome:

@@ -53,6 +53,8 @@ class BotIngress:
         self._source = Source(bot.telegram_id, settings.telegram.base_url)
         self._asked_for: tuple[Sequence[str] | None] | None = None
         self._switching = Switching()
+        #: Why it fell back to polling, in Telegram's words.
+        self._failure: str | None = None
         self._return: asyncio.Task[None] | None = None
         self._is_open = False
         self._was_full = False
@@ -69,6 +71,8 @@ class BotIngress:
         """How it stands."""
         if self._polls:
             status = self._poller.status
+            if self._switching.is_polling:
+                status = replace(status, telegram_error=self._failure)
         else:
             status = self._hook.status
             if self._is_open and self._is_full():
@@ -80,31 +84,32 @@ class BotIngress:
         """Begin; does nothing if that goes on already. A bot whose token was rejected is tried again."""
         self._is_open = True
         if self._task is None or self._task.done():
+            self._end_fallback()
             self._start()
 
     def close(self) -> None:
         """Take in no more, at once; what is being written is still written."""
         self._is_open = False
         self._stop()
-        self._set_return(None)
-        self._switching = Switching(switches=self._switching.switches)
+        self._end_fallback()
 
     def adopt(self, bot: BotSettings, settings: Settings) -> None:
         """Go on with another entry of the same bot of Telegram, undisturbed where nothing of this changed."""
         old, old_settings = self._bot, self._settings
         self._bot, self._settings = bot, settings
+        has_new_webhook = old_settings.webhook != settings.webhook
         if old.token != bot.token:
-            self._renew()
-        elif old.mode != bot.mode:
-            self._switching = Switching(switches=self._switching.switches)
-            self._set_return(None)
-            self._poller.adopt(bot, settings)
-            self._hook.adopt(bot, settings)
+            self._stop()
+            self._end_fallback()
+            self._poller, self._hook = self._make()
             self._restart()
-        else:
-            self._poller.adopt(bot, settings)
-            if (old.allowed_updates, old_settings.webhook) != (bot.allowed_updates, settings.webhook):
-                self._hook.adopt(bot, settings)
+            return
+        self._poller.adopt(bot, settings)
+        if has_new_webhook or (old.mode, old.allowed_updates) != (bot.mode, bot.allowed_updates):
+            self._hook.adopt(bot, settings)
+        if old.mode != bot.mode or (has_new_webhook and self._switching.is_polling):
+            self._end_fallback()
+            self._restart()
 
     def set_allowed_updates(self, allowed: Sequence[str] | None) -> None:
         """Take in these kinds from now on, None for all; the configuration's own list wins."""
@@ -140,15 +145,6 @@ class BotIngress:
             self._bot, self._settings, shared.services, shared.turns, shared.sightings, self._looked
         )
         return poller, hook
-
-    def _renew(self) -> None:
-        """Begin anew with another token."""
-        self._stop()
-        self._poller, self._hook = self._make()
-        if self._asked_for is not None:
-            self._poller.set_allowed_updates(*self._asked_for)
-        if self._is_open:
-            self._start()
 
     def _restart(self) -> None:
         self._stop()
@@ -201,18 +197,27 @@ class BotIngress:
         now = self._shared.services.clock()
         self._switching = after_look(self._switching, is_failing=is_failing, now=now, patience=patience)
         if self._switching.is_polling:
-            self._switched("webhook", "polling", self._hook.status.detail)
+            status = self._hook.status
+            self._failure = status.telegram_error
+            self._switched("webhook", "polling", status.detail)
             self._set_return(self._switching.wait_s)
 
     async def _try_webhook(self, after_s: float) -> None:
         await self._shared.services.sleep(after_s)
         self._return = None
+        if self._task is None or self._task.done():  # the token was rejected
+            return
         self._switching = after_wait(self._switching, self._shared.services.clock())
         self._switched("polling", "webhook", "the webhook is tried again")
 
     def _switched(self, old: str, new: str, reason: str) -> None:
         _log.warning("ingress.switched", bot=self._bot.id, **{"from": old, "to": new, "reason": reason})
         self._restart()
+
+    def _end_fallback(self) -> None:
+        """Use the webhook, if that is the mode, from the next start on."""
+        self._set_return(None)
+        self._switching = Switching(switches=self._switching.switches)
 
     def _set_return(self, after_s: float | None) -> None:
         if self._return is not None:

@@ -106,7 +106,9 @@ def write_record(record: Record) -> bytes:
     return _encode(record)
 
 
-def is_unreachable(info: Info, now_utc: float, seen_ago_s: float | None) -> bool:
+def is_unreachable(
+    info: Info, now_utc: float, seen_ago_s: float | None, set_ago_s: float | None = None
+) -> bool:
     """Return whether Telegram fails to get through to us.
 
     Updates wait, a delivery failed lately, and no request of the bot has come since: where one has come, it
@@ -116,11 +118,12 @@ def is_unreachable(info: Info, now_utc: float, seen_ago_s: float | None) -> bool
         info: what Telegram says.
         now_utc: epoch seconds.
         seen_ago_s: seconds since the bot's last request with the right secret, None: there was none.
+        set_ago_s: seconds since the webhook was set, which leaves an earlier error standing; None: not known.
     """
     if not info.pending_update_count or info.last_error_date is None:
         return False
     error_ago_s = max(now_utc - info.last_error_date, 0.0)
-    if error_ago_s > ERROR_MEMORY_S:
+    if error_ago_s > ERROR_MEMORY_S or (set_ago_s is not None and error_ago_s > set_ago_s + SKEW_S):
         return False
     return seen_ago_s is None or seen_ago_s > error_ago_s + SKEW_S
 

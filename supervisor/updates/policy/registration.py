@@ -31,13 +31,17 @@ from supervisor.updates.policy.polling import (
 
 #: Telegram takes one setWebhook a second for each bot.
 PACE_S = 1.0
-#: Between two looks while all is well, and while updates wait at Telegram or it fails to deliver.
+#: Between two looks while all is well; the same for a bot that is to fall back soon; and while updates wait
+#: at Telegram, or somebody else changed the webhook lately.
 CALM_LOOK_S = 300.0
+WATCHFUL_LOOK_S = 60.0
 TROUBLED_LOOK_S = 15.0
+#: Somebody else's changes are over when none was seen for this long.
+UNDISTURBED_S = 300.0
 #: Between two registrations because Telegram seems to have a wrong secret.
 HEAL_AFTER_S = 300.0
 
-_FOREIGN = "somebody else keeps setting a webhook for this bot; it is set again each time"
+_FOREIGN = "somebody else keeps changing this bot's webhook; it is set again each time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,11 @@ Call = Identify | Inspect | Register
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Make ``call`` after ``wait_s`` seconds, or sooner if something changes that it hangs on."""
+    """Make ``call`` after ``wait_s`` seconds; ``may_hurry``: sooner if something changes that it hangs on."""
 
     call: Call
     wait_s: float = 0.0
+    may_hurry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Inspected:
 
     ``url`` and ``fingerprint`` are those of the webhook that should be. ``is_unreachable``: Telegram fails to
     get through to us. ``is_refused``: we refused a request for its secret since the last registration.
+    ``is_watchful``: that Telegram fails must be noticed soon.
     """
 
     info: Info
@@ -74,6 +80,7 @@ class Inspected:
     fingerprint: str
     is_unreachable: bool = False
     is_refused: bool = False
+    is_watchful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +106,9 @@ class Registration:
     """Where one bot's webhook stands.
 
     ``is_known``: Telegram has answered a call of this token with anything but 429. ``record`` is what is
-    kept on disk. ``is_fresh``: registered, and not looked at since. ``failures`` and ``foreign`` count in
-    a row. ``set_at`` is when it was last registered by this master, in monotonic seconds.
+    kept on disk. ``is_fresh``: registered, and not looked at since. ``failures`` counts those in a row,
+    ``foreign`` changes that somebody else made, the last of which was seen at ``foreign_at``. ``set_at`` is
+    when it was last registered by this master. Times in monotonic seconds.
     """
 
     ingress: IngressState = IngressState.OFF
@@ -113,6 +121,7 @@ class Registration:
     info: Info | None = None
     failures: int = 0
     foreign: int = 0
+    foreign_at: float = 0.0
     set_at: float | None = None
 
 
@@ -141,7 +150,8 @@ def after(outcome: Outcome, state: Registration, now: float, jitter: float) -> t
             state = replace(state, record=record, is_fresh=True, set_at=now, failures=0, is_known=True)
             return _shown(state), Act(Inspect())
         case Unconfigured(detail):
-            return replace(state, ingress=IngressState.OUTAGE, detail=detail), Act(Inspect(), CALM_LOOK_S)
+            state = replace(state, ingress=IngressState.OUTAGE, detail=detail)
+            return state, Act(Inspect(), CALM_LOOK_S, may_hurry=True)
         case Rejected(status, description):
             detail = f"Telegram rejected the token: {status} {description}"
             state = replace(state, ingress=IngressState.UNAUTHORIZED, detail=detail, is_known=True)
@@ -174,38 +184,42 @@ def _after_look(
     state: Registration, look: Inspected, now: float, jitter: float
 ) -> tuple[Registration, Decision]:
     was_fresh = state.is_fresh
-    state = replace(state, info=look.info, failures=0, is_known=True, is_fresh=False)
+    state = replace(state, info=look.info, is_known=True, is_fresh=False)
     if was_fresh and look.info.url == look.url:
         # Whatever Telegram made of the settings is what it should show from now on.
-        state = replace(
-            state, record=Record(state.record.fingerprint, look.info.facts, state.record.asked_for)
-        )
-    is_as_set = look.info.url == look.url and look.info.facts == state.record.facts
-    if is_as_set and look.fingerprint == state.record.fingerprint and not _needs_healing(state, look, now):
-        # A rival may take its turn between two looks: the one right after our own tells nothing.
-        state = replace(state, foreign=state.foreign if was_fresh else 0)
-        return _settled(state, look, jitter)
-    return _set_again(state, look, now, jitter)
+        record = Record(state.record.fingerprint, look.info.facts, state.record.asked_for)
+        state = replace(state, record=record)
+    is_as_set = look.info.facts == state.record.facts
+    is_as_wanted = look.fingerprint == state.record.fingerprint
+    if is_as_set and is_as_wanted and not _needs_healing(state, look, now):
+        return _settled(state, look, now, jitter)
+    # What was not set since it was seen last is no new change.
+    is_foreign = not is_as_set and state.set_at is not None and state.set_at > state.foreign_at
+    return _set_again(state, now, jitter, is_foreign=is_foreign)
 
 
-def _settled(state: Registration, look: Inspected, jitter: float) -> tuple[Registration, Decision]:
+def _settled(
+    state: Registration, look: Inspected, now: float, jitter: float
+) -> tuple[Registration, Decision]:
     """Return the state of a webhook that is as it should be, and the next look."""
-    state = _shown(replace(state, is_registered=True))
+    if now >= state.foreign_at + UNDISTURBED_S:
+        state = replace(state, foreign=0)
+    state = _shown(replace(state, is_registered=True, failures=0))
     if look.is_unreachable:
         state = replace(state, ingress=IngressState.OUTAGE, detail=describe_trouble(look.info))
-    is_calm = not look.info.pending_update_count and not state.foreign
-    pause_s = (CALM_LOOK_S if is_calm else TROUBLED_LOOK_S) * (0.8 + 0.4 * jitter)
-    return state, Act(Inspect(), pause_s)
+    pause_s = WATCHFUL_LOOK_S if look.is_watchful else CALM_LOOK_S
+    if look.info.pending_update_count or state.foreign:
+        pause_s = TROUBLED_LOOK_S
+    return state, Act(Inspect(), pause_s * (0.8 + 0.4 * jitter), may_hurry=True)
 
 
 def _set_again(
-    state: Registration, look: Inspected, now: float, jitter: float
+    state: Registration, now: float, jitter: float, *, is_foreign: bool
 ) -> tuple[Registration, Decision]:
     """Return the state before a registration, paced, and later each time somebody else undoes it."""
-    is_foreign = state.set_at is not None and look.info.url != look.url
     pause_s = 0.0 if state.set_at is None else max(state.set_at + PACE_S - now, 0.0)
     if is_foreign:
-        state = _shown(replace(state, foreign=state.foreign + 1))
+        state = _shown(replace(state, foreign=state.foreign + 1, foreign_at=now))
         pause_s = max(pause_s, wait_s(state.foreign, jitter, LONGEST_CONFLICT_WAIT_S))
     return state, Act(Register(), pause_s)
 

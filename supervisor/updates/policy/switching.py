@@ -6,7 +6,7 @@ the next try doubles with each try that fails.
 
 from dataclasses import dataclass, replace
 
-#: Longest wait before the webhook is tried again, in seconds.
+#: Longest wait before the webhook is tried again, unless ``webhook.return_after`` is longer, in seconds.
 LONGEST_WAIT_S = 3600.0
 
 
@@ -55,7 +55,9 @@ def after_look(state: Switching, *, is_failing: bool, now: float, patience: Pati
     since = now if state.failing_since is None else state.failing_since
     if now - since < patience.switch_after_s:
         return replace(state, failing_since=since)
-    wait_s = patience.return_after_s if state.tried_at is None else min(2 * state.wait_s, LONGEST_WAIT_S)
+    wait_s = patience.return_after_s
+    if state.tried_at is not None:
+        wait_s = max(wait_s, min(2 * state.wait_s, LONGEST_WAIT_S))
     return Switching(return_at=now + wait_s, wait_s=wait_s, switches=state.switches + 1)
 
 

@@ -6,18 +6,20 @@ Pure.
 import base64
 import hashlib
 import hmac
+from urllib.parse import urlsplit
 
 from brama.ids import BotId, TelegramId
 
 
 def address_of(public_address: str, bot_id: BotId) -> str:
-    """Return a bot's webhook address.
+    """Return a bot's webhook address, as Telegram shows it afterwards: the host in small letters.
 
     Args:
         public_address: ``webhook.host`` as ``brama.config.webhook_address`` writes it: no slash at its end.
         bot_id: of characters that need no escapes.
     """
-    return f"{public_address}/webhook/{bot_id}"
+    parts = urlsplit(public_address)
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}/webhook/{bot_id}"
 
 
 def secret_of(key: str, base_url: str, telegram_id: TelegramId, bot_id: BotId) -> str:
