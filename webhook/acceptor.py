@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Callable
 
 from brama.log import get_logger
+from webhook.connection import Connection
+from webhook.connections import Connections
 from webhook.settings import Bounds
 
 #: A client that does not answer the end of TLS is not waited for.
@@ -29,26 +31,26 @@ class Acceptor:
 
     Args:
         listener: listening, non-blocking; it is closed with the acceptor.
-        make: returns a protocol for a connection.
+        make: returns a connection that is not open yet.
         tls: returns the context for the next connection, None: plain.
-        make_room: says whether one more may be opened beside so many that are being opened.
+        connections: knows whether there is room for one more.
         bounds: how long a handshake may take.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        make: Callable[[], asyncio.Protocol],
+        make: Callable[[], Connection],
         tls: Callable[[], ssl.SSLContext | None],
-        make_room: Callable[[int], bool],
+        connections: Connections,
         bounds: Bounds,
     ) -> None:
         self._listener = listener
         self._make = make
         self._tls = tls
-        self._make_room = make_room
+        self._connections = connections
         self._handshake_s = bounds.handshake_s
-        self._opening: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._resumption: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -63,9 +65,9 @@ class Acceptor:
             self._resumption.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
-        for task in self._opening:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._opening, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self) -> None:
         for _ in range(_AT_A_TIME):
@@ -78,13 +80,15 @@ class Acceptor:
                     self._pause(error)
                     return
                 continue  # one that left before it was accepted
-            if not self._make_room(len(self._opening)):
+            if not self._connections.make_room():
                 client.close()
                 continue
             client.setblocking(False)
-            task = self._loop.create_task(self._open(client))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            connection = self._make()
+            self._connections.opening(connection)
+            task = self._loop.create_task(self._open(client, connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _pause(self, error: OSError) -> None:
         """Leave those who come now in the kernel's queue for a while."""
@@ -92,24 +96,29 @@ class Acceptor:
         self._loop.remove_reader(self._listener)
         self._resumption = self._loop.call_later(_PAUSE_S, self.start)
 
-    async def _open(self, client: socket.socket) -> None:
-        context = self._tls()
+    async def _open(self, client: socket.socket, connection: Connection) -> None:
         try:
-            if context is None:
-                await self._loop.connect_accepted_socket(self._make, client)
-                return
-            await self._loop.connect_accepted_socket(
-                self._make,
-                client,
-                ssl=context,
-                ssl_handshake_timeout=self._handshake_s,
-                ssl_shutdown_timeout=_TLS_END_S,
-            )
+            await self._connect(client, connection)
+            return
         except (OSError, TimeoutError):  # a failed handshake is a stranger's own business
-            client.close()
+            pass
         except Exception as error:  # ends this client alone
             log.error("webhook.connection_failed", error=type(error).__name__)
-            client.close()
         except asyncio.CancelledError:
             client.close()
             raise
+        client.close()
+        self._connections.closed(connection)
+
+    async def _connect(self, client: socket.socket, connection: Connection) -> None:
+        context = self._tls()
+        if context is None:
+            await self._loop.connect_accepted_socket(lambda: connection, client)
+            return
+        await self._loop.connect_accepted_socket(
+            lambda: connection,
+            client,
+            ssl=context,
+            ssl_handshake_timeout=self._handshake_s,
+            ssl_shutdown_timeout=_TLS_END_S,
+        )

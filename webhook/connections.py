@@ -29,32 +29,36 @@ class Connections:
         self._bounds = bounds
         self._tallies = tallies
         self._clock = clock
+        self._opening: set[Connection] = set()
         self._open: set[Connection] = set()
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self._opening)
+
+    def opening(self, connection: Connection) -> None:
+        """Keep a place for a connection that is being opened, as in a handshake."""
+        self._opening.add(connection)
 
     def opened(self, connection: Connection) -> None:
         """Keep a connection that has begun."""
+        self._opening.discard(connection)
         self._open.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        """Let a connection go that has ended."""
+        """Let a connection go that has ended, or never began."""
+        self._opening.discard(connection)
         self._open.discard(connection)
 
     def refused(self, outcome: Outcome) -> None:
         """Count a request that came to no handler."""
         self._tallies.count(None, outcome, self._clock())
 
-    def make_room(self, opening: int) -> bool:
+    def make_room(self) -> bool:
         """Return whether one more may be opened, after ending the one that has been idle longest if need be.
 
         So that somebody who opens thousands and says nothing shuts nobody out.
-
-        Args:
-            opening: connections that are being opened, as in a handshake.
         """
-        if len(self._open) + opening < self._bounds.max_connections:
+        if len(self) < self._bounds.max_connections:
             return True
         idle = [connection for connection in self._open if not connection.is_serving]
         if not idle:

@@ -86,7 +86,7 @@ class WebhookServer:
             self._listener,
             lambda: Connection(server, self._connections, self._bounds, self._clock),
             lambda: self._tls,
-            self._connections.make_room,
+            self._connections,
             self._bounds,
         )
         self._acceptor.start()
