@@ -10,11 +10,10 @@ import asyncio
 from dataclasses import dataclass, field
 
 import aiohttp
-from aiohttp.helpers import get_env_proxy_for_url
-from aiohttp.typedefs import StrOrURL
 from yarl import URL
 
 from brama.errors import BramaError
+from supervisor.http_words import find_proxy, in_words
 from supervisor.platform.policy.pace import read_pause_s
 
 #: Longest ETag that is remembered, in characters.
@@ -76,7 +75,7 @@ class PlatformClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
         )
-        self._proxy = _find_proxy(self._url)
+        self._proxy = find_proxy(url)
 
     async def ask(self, etag: str | None, within_s: float | None = None) -> Fetched | Unchanged:
         """Return what the platform lists.
@@ -94,11 +93,11 @@ class PlatformClient:
             async with asyncio.timeout(deadline_s):
                 return await self._ask(headers, is_conditional=etag is not None)
         except aiohttp.ClientError as error:  # some are timeouts too
-            raise UnreachableError(_in_words(error)) from None
+            raise UnreachableError(in_words(error)) from None
         except TimeoutError:
             raise UnreachableError(f"no whole answer within {deadline_s:g} s") from None
         except (OSError, ValueError) as error:
-            raise UnreachableError(f"the question failed ({type(error).__name__})") from None
+            raise UnreachableError(in_words(error)) from None
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -141,40 +140,3 @@ def _say_status(status: int) -> str:
 def _usable(etag: str | None) -> str | None:
     """Return an ETag that can be sent back."""
     return etag if etag and len(etag) <= _MAX_ETAG and etag.isascii() and etag.isprintable() else None
-
-
-def _in_words(error: aiohttp.ClientError) -> str:
-    """Return what happened, without any text that may hold a URL."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return "the name of the platform's server cannot be resolved"
-        case aiohttp.ClientConnectorCertificateError():
-            return f"the server's certificate is not trusted{_reason(error)}"
-        case aiohttp.ClientSSLError():
-            return f"TLS failed{_reason(error)}"
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return "the proxy does not let the connection through"
-        case aiohttp.ClientConnectorError():
-            return f"cannot connect{_reason(error)}"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            return "the connection was closed without an answer"
-        case aiohttp.ClientPayloadError():
-            return "the answer broke off"
-        case aiohttp.ClientResponseError():
-            return "the answer is not HTTP"
-    return f"the question failed ({type(error).__name__})"
-
-
-def _reason(error: Exception) -> str:
-    """Return the operating system's or TLS library's words for ``error``, which know no URL."""
-    cause = error.__cause__ or getattr(error, "os_error", None)
-    words = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None)
-    return f": {words}" if words else ""
-
-
-def _find_proxy(url: URL) -> tuple[StrOrURL | None, aiohttp.BasicAuth | None]:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for."""
-    try:
-        return get_env_proxy_for_url(url)
-    except LookupError:
-        return None, None

@@ -1,7 +1,7 @@
 """The master's calls of the Bot API over HTTP.
 
-One session for all bots, a connection for each open poll. Tokens stand in URLs, and aiohttp puts URLs into
-the texts of its errors; so no text of an exception leaves this module, only words of its own.
+One session for all bots, a connection for each open poll. Tokens stand in URLs, so no text of an exception
+leaves this module.
 
 Runs in: master.
 """
@@ -14,11 +14,9 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from aiohttp.helpers import get_env_proxy_for_url
-from aiohttp.typedefs import StrOrURL
-from yarl import URL
 
 from brama.errors import BramaError
+from supervisor.http_words import find_proxy, in_words, is_stray
 
 #: Time to connect, TLS included, in seconds.
 CONNECT_DEADLINE_S = 10.0
@@ -83,7 +81,7 @@ class BotApi:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect_s),
             json_serialize=lambda value: msgspec.json.encode(value).decode(),
         )
-        self._proxy = _find_proxy(self._base_url)
+        self._proxy = find_proxy(self._base_url)
 
     async def call(
         self,
@@ -114,7 +112,7 @@ class BotApi:
         except UnreachableError:
             raise
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _in_words(error) from None
+            raise UnreachableError(in_words(error), is_stray=is_stray(error)) from None
 
     async def _call(self, url: str, body: bytes | aiohttp.FormData, answer_within_s: float) -> HttpAnswer:
         proxy, proxy_auth = self._proxy
@@ -165,39 +163,6 @@ def _form(parameters: Mapping[str, Any], files: Mapping[str, bytes]) -> aiohttp.
     return form
 
 
-def _in_words(error: Exception) -> UnreachableError:
-    """Return what happened, without any text that may hold a URL."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return UnreachableError("the name of the Bot API server cannot be resolved")
-        case aiohttp.ClientConnectorCertificateError():
-            return UnreachableError(f"the server's certificate is not trusted{_reason(error)}")
-        case aiohttp.ClientSSLError():
-            return UnreachableError(f"TLS failed{_reason(error)}")
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return UnreachableError("the proxy does not let the connection through")
-        case aiohttp.ClientConnectorError():
-            return UnreachableError(f"cannot connect{_reason(error)}")
-        case aiohttp.ConnectionTimeoutError():
-            return UnreachableError("cannot connect: timed out")
-        case aiohttp.ServerDisconnectedError() | ConnectionError() | aiohttp.ClientOSError():
-            return UnreachableError("the connection was closed without an answer", is_stray=True)
-        case aiohttp.ClientPayloadError():
-            return UnreachableError("the answer broke off")
-        case aiohttp.ClientResponseError():
-            return UnreachableError("the answer is not HTTP")
-        case TimeoutError():
-            return UnreachableError("timed out")
-    return UnreachableError(f"the call failed ({type(error).__name__})")
-
-
-def _reason(error: Exception) -> str:
-    """Return the operating system's or TLS library's words for ``error``, which know no URL."""
-    cause = error.__cause__ or getattr(error, "os_error", None)
-    words = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None)
-    return f": {words}" if words else ""
-
-
 def _keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
     """Return a socket that finds out by itself that its peer is gone."""
     family, kind, protocol, *_ = address
@@ -207,11 +172,3 @@ def _keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
     return sock
-
-
-def _find_proxy(base_url: str) -> tuple[StrOrURL | None, aiohttp.BasicAuth | None]:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for."""
-    try:
-        return get_env_proxy_for_url(URL(base_url))
-    except LookupError:
-        return None, None

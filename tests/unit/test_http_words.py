@@ -10,7 +10,8 @@ from aiohttp.client_reqrep import ConnectionKey, RequestInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from supervisor.updates.bot_api import _find_proxy, _in_words
+from supervisor.http_words import find_proxy, in_words
+from supervisor.http_words import is_stray as is_stray_error
 
 TOKEN = "1001:AA" + "testtoken" * 4
 ADDRESS = URL(f"https://api.example.org/bot{TOKEN}/getUpdates")
@@ -35,7 +36,7 @@ WRONG = ssl.SSLError(1, "wrong version number")
     [
         (
             aiohttp.ClientConnectorDNSError(KEY, UNKNOWN),
-            "the name of the Bot API server cannot be resolved",
+            "the name of the server cannot be resolved",
             False,
         ),
         (
@@ -75,20 +76,20 @@ WRONG = ssl.SSLError(1, "wrong version number")
     ids=lambda value: type(value).__name__,
 )
 def test_errors_in_words(error: Exception, words: str, is_stray: bool):
-    told = _in_words(error)
-    assert (str(told), told.is_stray) == (words, is_stray)
-    assert TOKEN not in repr(told)
+    told = in_words(error)
+    assert (told, is_stray_error(error)) == (words, is_stray)
+    assert TOKEN not in told
 
 
 def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    assert _find_proxy("https://api.example.org") == (None, None)
+    assert find_proxy("https://api.example.org") == (None, None)
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.example.org:3128")
-    proxy, credentials = _find_proxy("https://api.example.org")
+    proxy, credentials = find_proxy("https://api.example.org")
     assert str(proxy) == "http://proxy.example.org:3128"
     assert credentials is not None
     assert credentials.login == "user"
-    assert _find_proxy("http://api.example.org") == (None, None)
+    assert find_proxy("http://api.example.org") == (None, None)
     monkeypatch.setenv("NO_PROXY", "api.example.org")
-    assert _find_proxy("https://api.example.org") == (None, None)
+    assert find_proxy("https://api.example.org") == (None, None)
