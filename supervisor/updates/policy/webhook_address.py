@@ -6,6 +6,7 @@ Pure.
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from brama.ids import BotId, TelegramId
@@ -22,6 +23,7 @@ def address_of(public_address: str, bot_id: BotId) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}/webhook/{bot_id}"
 
 
+@lru_cache(4096)  # asked with every delivery
 def secret_of(key: str, base_url: str, telegram_id: TelegramId, bot_id: BotId) -> str:
     """Return the secret of one bot: 43 of ``A-Z a-z 0-9 _ -``, as setWebhook takes them.
 
