@@ -1,6 +1,6 @@
 """The update path of a master: a real inbox, intake, webhook server, and a sandbox that delivers to it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ class Arrived:
 
 @dataclass
 class Stage:
-    """One master's update path for ``bot1``, which is to be opened."""
+    """One master's update path for ``bot1``, to be opened; ``waits`` are those it began, in seconds."""
 
     sandbox: RunningSandbox
     settings: Settings
@@ -53,6 +53,7 @@ class Stage:
     arrived: Arrived
     observed: Observed
     ingresses: Ingresses
+    waits: list[float]
 
     @property
     def bot(self) -> BotSettings:
@@ -164,18 +165,24 @@ class Home:
         settings = plain.model_copy(update={"webhook": section.model_copy(update=webhook or {})})
         async with opened(self.folder / "brama.db") as ledger:
             arrived, observed = Arrived(), Observed()
+            waits: list[float] = []
+
+            def sleep(seconds: float) -> Coroutine[None, None, None]:
+                waits.append(seconds)
+                return pause(seconds / haste)
+
             ingresses = Ingresses(
                 settings,
                 Intake(ledger, DedupSection(), arrived),
                 ledger,
                 jitter=lambda: 0.5,
-                sleep=lambda seconds: pause(seconds / haste),
+                sleep=sleep,
                 deadlines=DEADLINES,
             )
             server = WebhookServer(ingresses, server_settings(section, None, None), api_token=None)
             ingresses.report_to(observed)
             ingresses.watch_hooks(server)
-            stage = Stage(self.sandbox, settings, ledger, arrived, observed, ingresses)
+            stage = Stage(self.sandbox, settings, ledger, arrived, observed, ingresses, waits)
             stage.put()
             try:
                 await server.start()

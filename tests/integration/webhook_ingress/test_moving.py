@@ -65,6 +65,7 @@ async def test_a_bot_that_polls_again_deletes_the_webhook_each_time(home: Home):
         stage.put(mode="polling")
         await until_mode(stage, "polling")
         assert stage.calls("deleteWebhook") == 2
+        assert stage.calls("getUpdates") == 2  # none of which met the webhook
         assert stage.calls("setWebhook") == 1
         assert stage.hook_url == ""
 

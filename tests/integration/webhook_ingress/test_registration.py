@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from brama.clock import monotonic_s
 from brama.update_kinds import UPDATE_KINDS
 from supervisor.updates.ingress import IngressState
+from supervisor.updates.policy.registration import CALM_LOOK_S, WATCHFUL_LOOK_S
 from tests.certificates import make_certificate
-from tests.fixtures.sandbox import make_token
-from tests.integration.sandbox.webhooks import set_again
 from tests.integration.webhook_ingress.stage import BOT, SECRET, Home, Stage
 from tests.waiting import await_until
 
@@ -174,107 +172,19 @@ async def test_a_missing_key_is_named_and_taken_when_it_comes(home: Home, key: s
 async def test_kinds_of_updates(home: Home, configured, asked, sent):
     async with home.start(allowed_updates=configured) as stage:
         stage.open()
+        await stage.until_set()
         stage.ingresses.set_allowed_updates(BOT, asked)
         await await_until(lambda: stage.kinds == sent)
         await stage.until_set()
         assert stage.calls("setWebhook") <= 2
 
 
-async def test_a_pause_that_telegram_asks_for_is_kept(home: Home):
-    async with home.start() as stage:
-        stage.sandbox.control.add_fault("retry_after", 1001, "setwebhook", seconds=2)
+@pytest.mark.parametrize(("auto_switch", "pause_s"), [(False, CALM_LOOK_S), (True, WATCHFUL_LOOK_S)])
+async def test_it_looks_again_sooner_if_it_is_to_fall_back(home: Home, auto_switch: bool, pause_s: float):
+    async with home.start(webhook={"auto_switch": auto_switch}) as stage:
         stage.open()
-        status = await stage.until(IngressState.PACED, "Telegram asked for a pause of 2 s")
-        looks = stage.calls("getWebhookInfo")
-        stage.put({"max_connections": 5})
-        await stage.until_set()
-        assert monotonic_s() >= status.since + 2
-        assert stage.calls("getWebhookInfo") == looks + 2
-        assert stage.webhook.max_connections == 5
-
-
-async def test_a_foreign_webhook_is_replaced(home: Home):
-    async with home.start(haste=HASTE) as stage:
-        stage.open()
-        await stage.until_set()
-        await set_again(stage.sandbox, "https://elsewhere.example.com/hook")
-        ids = stage.write(1)
-        await stage.until_set()
-        await stage.until_arrived(ids)
-        assert stage.status.state is IngressState.OK
-
-
-async def test_a_rival_is_a_conflict_and_never_wins(home: Home):
-    async with home.start(haste=HASTE) as stage:
-        stage.open()
-        await stage.until_set()
-        for _ in range(2):
-            await set_again(stage.sandbox, "https://elsewhere.example.com/hook")
-            await await_until(lambda: stage.hook_url == stage.url, what="it is set again")
-        await stage.until(IngressState.CONFLICT, "somebody else keeps changing")
-        await stage.until_arrived(stage.write(1))
-
-
-async def test_somebody_elses_secret_is_replaced_by_the_next_master(home: Home):
-    async with home.start() as stage:
-        stage.open()
-        await stage.until_set()
-    # All that Telegram shows is as it was.
-    kinds = sorted(stage.kinds)
-    await set_again(stage.sandbox, stage.url, secret_token="other", max_connections=40, allowed_updates=kinds)
-    async with home.start(haste=HASTE) as stage:
-        ids = stage.write(1)
-        stage.open()
-        await stage.until_arrived(ids)
-        assert stage.calls("setWebhook") >= 3
-
-
-async def test_a_rejected_token_ends_it_until_the_bot_is_opened_anew(home: Home):
-    async with home.start(haste=HASTE) as stage:
-        stage.open()
-        await stage.until_set()
-        stage.sandbox.control.revoke(1001)
-        await stage.until(IngressState.UNAUTHORIZED, "Telegram rejected the token: 401")
-        assert [(bot, status) for bot, status, _ in stage.observed.rejections] == [(BOT, 401)]
-        assert make_token(1001) not in stage.status.detail
-        stage.sandbox.control.restore(1001)
-        stage.open()
-        await stage.until(IngressState.OK)
-
-
-@pytest.mark.parametrize("method", ["getme", "getwebhookinfo", "setwebhook"])
-async def test_an_outage_of_the_bot_api_is_named_and_over_when_it_is_over(home: Home, method: str):
-    async with home.start(haste=HASTE) as stage:
-        stage.sandbox.control.add_fault("status", 1001, method, status=503, count=-1)
-        stage.open()
-        await stage.until(IngressState.OUTAGE, "status 503 and no JSON of the Bot API")
-        await await_until(lambda: stage.sandbox.control.faults()[0].fired >= 3)
-        told = [(BOT, "status 503 and no JSON of the Bot API")] if method == "getme" else []
-        assert stage.observed.unreachable == told
-        stage.sandbox.control.clear_faults()
-        await stage.until_set()
-
-
-async def test_a_setting_that_telegram_refuses_is_named(home: Home):
-    async with home.start(haste=HASTE, webhook={"host": "http://bots.example.com"}) as stage:
-        stage.open()
-        await stage.until(IngressState.OUTAGE, "An HTTPS URL must be provided for webhook")
-        stage.put({"host": f"http://127.0.0.1:{home.port}"})
-        await stage.until_set()
-
-
-async def test_what_telegram_says_of_its_failures_is_shown(home: Home):
-    async with home.start(haste=HASTE) as stage:
-        stage.sandbox.control.block_webhook(1001)
-        ids = stage.write(2)
-        stage.open()
-        status = await stage.until(IngressState.OUTAGE, "(2 updates wait there)")
-        assert status.detail == "Telegram cannot deliver: Connection timed out (2 updates wait there)"
-        assert (status.pending, status.telegram_error) == (2, "Connection timed out")
-        stage.sandbox.control.block_webhook(1001, blocked=False)
-        await stage.until_arrived(ids)
-        status = await stage.until(IngressState.OK)
-        await await_until(lambda: stage.status.pending == 0)
+        await await_until(lambda: stage.waits, what="a wait for the next look")
+        assert stage.waits == [pause_s]
 
 
 async def test_a_closed_bot_keeps_its_webhook_and_gets_what_waited(home: Home):
