@@ -28,12 +28,12 @@ class Gate:
     @property
     def checks_networks(self) -> bool:
         """Whether it matters where updates come from."""
-        return self._mode is not Mode.OFF
+        return self._mode != Mode.OFF
 
     @property
     def shuts_out(self) -> bool:
         """Whether updates from outside of Telegram's networks are refused."""
-        return self._mode is Mode.ENFORCE
+        return self._mode == Mode.ENFORCE
 
     def client_of(self, request: web.BaseRequest) -> Address | None:
         """Return who really asks, None if that cannot be told."""
