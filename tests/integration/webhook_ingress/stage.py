@@ -17,6 +17,7 @@ from supervisor.updates.ingress import IngressState, IngressStatus
 from supervisor.updates.ingresses import Ingresses
 from supervisor.updates.intake import Intake
 from supervisor.updates.model import Row, Source
+from supervisor.updates.policy.hook_info import Record, read_record
 from tests.fixtures.sandbox import RunningSandbox
 from tests.integration.inbox_tools import opened
 from tests.integration.poller.stage import DEADLINES, Observed, make_settings, pause
@@ -92,6 +93,11 @@ class Stage:
         return "" if webhook is None else webhook.url
 
     @property
+    def record(self) -> Record:
+        """What is on disk of the registration."""
+        return read_record(self.ledger.recall_one(f"webhook/1001@{self.sandbox.base_url}"))
+
+    @property
     def kinds(self) -> set[str]:
         """The kinds of updates that the sandbox was asked for last."""
         return set(self.sandbox.control.state(1001).allowed_updates)
@@ -118,8 +124,9 @@ class Stage:
         return self.status
 
     async def until_set(self) -> None:
-        """Wait until the webhook is registered, and known to be."""
+        """Wait until the webhook is registered, and on disk that it is."""
         await await_until(lambda: self.hook_url == self.url, what="the webhook is set")
+        await await_until(lambda: self.record.facts.url == self.url, what="that is on disk")
         await self.until(IngressState.OK)
 
     async def until_arrived(self, ids: Sequence[int]) -> None:

@@ -38,9 +38,7 @@ async def test_what_is_kept_on_disk_tells_no_secret(home: Home):
     async with home.start() as stage:
         stage.open()
         await stage.until_set()
-        key = f"webhook/1001@{stage.sandbox.base_url}"
-        await await_until(lambda: stage.ledger.recall_one(key))
-        kept = stage.ledger.recall_one(key) or b""
+        kept = stage.ledger.recall_one(f"webhook/1001@{stage.sandbox.base_url}") or b""
         secret = stage.ingresses.secret_of(BOT)
         assert secret is not None
         assert secret.encode() not in kept
@@ -51,8 +49,7 @@ async def test_a_restart_sets_nothing_and_asks_not_who_the_bot_is(home: Home):
     async with home.start() as stage:
         stage.open()
         stage.ingresses.set_allowed_updates(BOT, ["poll", "message"])
-        await await_until(lambda: stage.kinds == {"poll", "message"})
-        await stage.until_set()
+        await await_until(lambda: stage.record.facts.allowed_updates == ("message", "poll"))
         before = stage.calls("setWebhook")
     async with home.start() as stage:
         stage.open()
