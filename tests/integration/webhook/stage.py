@@ -85,7 +85,7 @@ def post(
         lines.append(f"Content-Type: {kind}")
     if length is not None:
         lines.append(f"Content-Length: {len(body) if length == -1 else length}")
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 def get(path: str, *headers: str, method: str = "GET") -> bytes:

@@ -1,20 +1,23 @@
 """Bytes that no Telegram would send: no crash, no 500, no secret in any answer, and intake goes on."""
 
 import asyncio
+import logging
 import re
 
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from brama.arrival import Arrival
-from tests.integration.webhook.stage import SECRET, UPDATE, FakeDoor, Stage, post
+from tests.integration.webhook.stage import SECRET, UPDATE, FakeDoor, Stage, chunked, post
 from tests.integration.webhook.stage import settings as server_settings
 from webhook.server import WebhookServer
 from webhook.settings import Bounds
 
 #: Short, so that what is never completed ends soon.
-IMPATIENT = Bounds(head_s=0.2, body_s=0.2, idle_s=0.5, leftover_s=0.1, unread_s=0.5)
-ALLOWED = {200, 400, 401, 404, 405, 408, 413, 415, 503}
+IMPATIENT = Bounds(head_s=0.1, body_s=0.1, idle_s=0.2, leftover_s=0.1, unread_s=0.2)
+ALLOWED = {100, 200, 400, 401, 404, 405, 408, 413, 415, 503}
+#: A stranger's request that is whole: it has an answer whatever goes on beside it.
+STRANGERS = post(UPDATE, "Connection: close", secret="wrong")
 
 TEXT = st.text(st.characters(codec="latin-1"), max_size=40)
 METHODS = (
@@ -75,11 +78,71 @@ BODIES = st.sampled_from(
 )
 
 
+#: What Telegram could send.
+REAL = [
+    post(),
+    post() + post(b"{}"),
+    post(chunked(UPDATE[:20], UPDATE[20:]), "Transfer-Encoding: chunked", length=None),
+    post(UPDATE, "Expect: 100-continue"),
+]
+
+
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Return ``whole`` with some bytes replaced, added or left out."""
+    data = bytearray(whole)
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(data)
+
+
+ODD_HEADERS = [
+    *("Content-Encoding: gzip", "Expect: 100-continue", "Expect: a miracle", "Connection: upgrade"),
+    *(
+        "Upgrade: websocket",
+        "Upgrade: h2c",
+        "X-Real-IP: garbage",
+        "X-Forwarded-For: 127.0.0.1",
+        "Cookie: a=b",
+    ),
+    *(
+        "Authorization: Bearer x",
+        "Accept: text/html",
+        "Content-Range: bytes 0-1/2",
+        "TE: trailers",
+        "X: \xff",
+    ),
+    *(f"X-Telegram-Bot-Api-Secret-Token: {secret}" for secret in (SECRET, "x", "\xfe")),
+]
+
+
+def odd(draw: st.DrawFn) -> bytes:
+    """Return a request that is HTTP, mostly, and not what it should be."""
+    body = draw(BODIES)
+    headers = draw(st.lists(st.sampled_from(ODD_HEADERS), max_size=3))
+    length = draw(st.sampled_from([-1, -1, -1, None, 0, 5, len(body) + 1, 2 * 1024 * 1024]))
+    if draw(st.integers(0, 3)) == 0:
+        headers, length = [*headers, "Transfer-Encoding: chunked"], None
+        body = draw(st.sampled_from([body, chunked(body), chunked(*[b"x"] * 300), chunked(body)[:-3]]))
+    return post(
+        body,
+        *headers,
+        path=draw(st.sampled_from(["/webhook/shop", "/webhook/shop", "/webhook/shop", "/webhook/no", "/x"])),
+        secret=draw(st.sampled_from([SECRET, SECRET, SECRET, "wrong", None])),
+        kind=draw(st.sampled_from(["application/json", "application/json", "text/html", None, "\xff"])),
+        length=length,
+    ).replace(b"POST", draw(st.sampled_from([b"POST", b"POST", b"POST", b"PUT", b"HEAD", b"CONNECT"])), 1)
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     """Return what somebody sends who does not mean well."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=200))
+    if draw(st.integers(0, 3)) == 0:
+        return damaged(draw, draw(st.sampled_from(REAL)))
+    if draw(st.integers(0, 2)):
+        return odd(draw)
     line = f"{draw(METHODS)} {draw(PATHS)} {draw(VERSIONS)}"
     end = draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n", "\r"]))
     head = end.join([line, *draw(HEADERS), "", ""]).encode("latin-1")
@@ -87,34 +150,54 @@ def requests(draw: st.DrawFn) -> bytes:
     return whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole
 
 
-async def outlast(server: WebhookServer, door: FakeDoor, sent: list[bytes]) -> None:
-    """Send each of ``sent`` over a connection of its own, and after each a real update over another."""
-    async with Stage(server) as stage:
-        for data in sent:
-            client = await stage.connect()
-            client.send(data)
-            client.writer.write_eof()
-            said = await client.rest()
-            assert SECRET.encode() not in said
-            assert b"Traceback" not in said
-            statuses = [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", said, re.MULTILINE)]
-            assert set(statuses) <= ALLOWED, said
-            before = len(door.taken)
-            assert (await stage.ask(post())).status == 200
-            assert len(door.taken) > before
+class Spill(logging.Handler):
+    """Keeps what reaches the log by another way than the server's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(requests(), min_size=1, max_size=5))
+async def offend(stage: Stage, data: bytes) -> list[int]:
+    """Send ``data``, then a real update over another connection; return the answers to ``data``."""
+    client = await stage.connect()
+    client.send(data)
+    said = await client.rest()
+    assert SECRET.encode() not in said
+    assert UPDATE not in said
+    assert b"Traceback" not in said
+    assert (await stage.ask(post())).status == 200
+    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3}) ", said, re.MULTILINE)]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(requests(), min_size=60, max_size=100))
 def test_whatever_is_sent_intake_goes_on(sent: list[bytes]) -> None:
-    async def play() -> None:
+    spill, faults = Spill(), []
+
+    async def play() -> list[list[int]]:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
         door = FakeDoor()
-        door.arrival = Arrival.ACCEPTED
-        server = WebhookServer(door, server_settings(), api_token="token", bounds=IMPATIENT)
+        server = WebhookServer(door, server_settings(), api_token="token-0123456789", bounds=IMPATIENT)
         await server.start()
         try:
-            await outlast(server, door, sent)
+            async with Stage(server) as stage:
+                answers = await asyncio.gather(*(offend(stage, data) for data in [*sent, STRANGERS]))
+            assert door.taken.count(("shop", UPDATE)) >= len(sent)
         finally:
             await server.aclose()
+        return answers
 
-    asyncio.run(play())
+    root = logging.getLogger()
+    root.addHandler(spill)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            *answers, strangers = runner.run(play())
+    finally:
+        root.removeHandler(spill)
+    assert strangers == [401]
+    assert {status for each in answers for status in each} <= ALLOWED
+    assert (spill.lines, faults) == ([], [])
