@@ -11,6 +11,7 @@ from brama.clock import Clock
 from brama.config.settings import BotSettings
 from brama.ids import BotId
 from supervisor.updates.bot_api import BotApi, UnreachableError
+from supervisor.updates.changes import Changes
 from supervisor.updates.commits import Commits
 from supervisor.updates.ingress import IngressObserver
 from supervisor.updates.model import Acceptance, Backlog, Source, Verdict
@@ -55,6 +56,7 @@ class IntakeServices:
     observer: IngressObserver
     gate: Gate
     commits: Commits
+    changes: Changes
     clock: Clock
     utc: Clock
     jitter: Callable[[], float]

@@ -5,23 +5,21 @@ Runs in: master.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol, assert_never
 
 from brama.config.settings import BotSettings, Settings
-from brama.config.webhook_address import public_address
 from brama.log import get_logger
 from brama.redaction import redact
 from supervisor.updates.bot_caller import BotCaller, IntakeServices
-from supervisor.updates.bot_poller import kinds_for
+from supervisor.updates.hook_terms import hook_for, secret_for
 from supervisor.updates.identity import Identity
 from supervisor.updates.ingress import IngressStatus
 from supervisor.updates.ingress_log import log_change
 from supervisor.updates.model import CommitFailedError
 from supervisor.updates.policy import hook_info, polling, registration, replies
-from supervisor.updates.policy.hook_info import Hook, Info, Record
+from supervisor.updates.policy.hook_info import Info, Record
 from supervisor.updates.policy.registration import Registration
-from supervisor.updates.policy.webhook_address import address_of, secret_of
 
 _log = get_logger(__name__)
 
@@ -89,11 +87,7 @@ class BotHook:
     @property
     def secret(self) -> str | None:
         """What Telegram is told to send; None while ``webhook.secret`` is not configured."""
-        key = self._settings.webhook.secret
-        if key is None:
-            return None
-        base_url = self._settings.telegram.base_url
-        return secret_of(key.get_secret_value(), base_url, self._bot.telegram_id, self._bot.id)
+        return secret_for(self._bot, self._settings)
 
     def adopt(self, bot: BotSettings, settings: Settings) -> None:
         """Go on with a changed entry of the same token, or another address or secret."""
@@ -113,12 +107,11 @@ class BotHook:
         self._identity.recall()
         self._unreachable = None
         record = hook_info.read_record(self._services.ledger.recall_one(self._record_key))
-        is_identified, is_known = self._identity.is_known, self._state.is_known
-        self._show(Registration(is_identified=is_identified, is_known=is_known, record=record))
+        self._show(self._begun(record, is_identified=self._identity.is_known))
 
     def end(self) -> None:
         """Show that nothing is taken in; the task was cancelled. The webhook stays registered."""
-        self._show(Registration(is_known=self._state.is_known, record=self._state.record))
+        self._show(self._begun(self._state.record, is_identified=False))
 
     async def run(self) -> None:
         """Watch until the token is rejected or this task is cancelled; nothing else ends it."""
@@ -155,6 +148,7 @@ class BotHook:
     async def _perform(self, call: registration.Call) -> registration.Outcome:
         if not self._state.is_known:
             await self._services.gate.wait_open(self._hold)
+        await self._services.changes.wait_over(self._bot.telegram_id)
         self._changed.clear()
         async with self._turns:
             match call:
@@ -173,7 +167,7 @@ class BotHook:
     async def _inspect(self) -> registration.Outcome:
         if rejected := await self._identity.recheck_if_due():
             return rejected
-        hook = await self._hook()
+        hook = await hook_for(self._bot, self._settings, self._state.record.asked_for)
         if isinstance(hook, registration.Unconfigured):
             return hook
         reply = await self._caller.ask("getWebhookInfo", {})
@@ -190,13 +184,15 @@ class BotHook:
             info,
             hook.url,
             hook.fingerprint,
-            is_unreachable=hook_info.is_unreachable(info, self._services.utc(), seen_ago_s, set_ago_s),
+            # Where it delivers to somebody else's address, it is that which it may fail to reach.
+            is_unreachable=info.url == hook.url
+            and hook_info.is_unreachable(info, self._services.utc(), seen_ago_s, set_ago_s),
             is_refused=refused_at is not None and refused_at > (set_at or 0.0),
             is_watchful=self._settings.webhook.auto_switch,
         )
 
     async def _register(self) -> registration.Outcome:
-        hook = await self._hook()
+        hook = await hook_for(self._bot, self._settings, self._state.record.asked_for)
         if isinstance(hook, registration.Unconfigured):
             return hook
         parameters: dict[str, Any] = {
@@ -207,36 +203,18 @@ class BotHook:
             "drop_pending_updates": False,
         }
         files = {"certificate": hook.certificate} if hook.certificate else {}
-        reply = await self._caller.ask("setWebhook", parameters, files)
+        call = partial(self._caller.ask, "setWebhook", parameters, files)
+        reply = await self._services.changes.make(self._bot.telegram_id, call)
         if not isinstance(reply, replies.Result):
             return _known(reply)
         _log.info("webhook.registered", bot=self._bot.id, url=hook.url)
         return registration.Registered(hook.fingerprint)
 
-    async def _hook(self) -> Hook | registration.Unconfigured:
-        """Return what the webhook should be, as configured now."""
-        section, secret = self._settings.webhook, self.secret
-        if section.host is None or secret is None:
-            missing = "webhook.host" if section.host is None else "webhook.secret"
-            return registration.Unconfigured(
-                f"{missing} is not set, so Telegram cannot be told where to deliver"
-            )
-        certificate = b""
-        if section.certificate is not None:
-            try:
-                certificate = await asyncio.to_thread(Path(section.certificate).read_bytes)
-            except OSError as error:
-                detail = f"webhook.certificate: {section.certificate} cannot be read: {error.strerror}"
-                return registration.Unconfigured(detail)
-        return Hook(
-            url=address_of(public_address(section.host), self._bot.id),
-            secret=secret,
-            max_connections=section.max_connections,
-            allowed_updates=hook_info.kinds(kinds_for(self._bot, self._state.record.asked_for)),
-            certificate=certificate,
-        )
-
     # --- what follows ---------------------------------------------------------------------------
+
+    def _begun(self, record: Record, *, is_identified: bool) -> Registration:
+        now = self._services.clock()
+        return registration.begun(self._state, record, now, is_identified=is_identified)
 
     def _has_error(self, info: Info) -> bool:
         date = info.last_error_date

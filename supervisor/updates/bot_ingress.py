@@ -115,7 +115,7 @@ class BotIngress:
         """Take in these kinds from now on, None for all; the configuration's own list wins."""
         self._asked_for = (allowed,)
         self._poller.set_allowed_updates(allowed)
-        if not self._polls:
+        if self._is_open and not self._polls:
             self._hook.set_allowed_updates(allowed)
 
     async def accept(self, raw: bytes) -> Arrival:

@@ -5,6 +5,7 @@ Runs in: master.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, assert_never
 
 from brama.config.settings import BotSettings, Settings
@@ -127,7 +128,8 @@ class BotPoller:
             case polling.Identify():
                 return await self._identity.ask()
             case polling.ClearWebhook():
-                reply = await self._caller.ask("deleteWebhook", {"drop_pending_updates": False})
+                clear = partial(self._caller.ask, "deleteWebhook", {"drop_pending_updates": False})
+                reply = await self._services.changes.make(self._bot.telegram_id, clear)
                 return polling.WebhookCleared() if isinstance(reply, replies.Result) else reply
             case polling.GetUpdates():
                 if full := self._look_at_backlog():

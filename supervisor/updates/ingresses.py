@@ -15,6 +15,7 @@ from supervisor.updates.bot_api import BotApi, Deadlines
 from supervisor.updates.bot_caller import Intake, IntakeServices, Ledger
 from supervisor.updates.bot_hook import Sightings
 from supervisor.updates.bot_ingress import BotIngress, Shared
+from supervisor.updates.changes import Changes
 from supervisor.updates.commits import Commits
 from supervisor.updates.ingress import IngressObserver, IngressStatus
 from supervisor.updates.polling_gate import Gate
@@ -64,6 +65,7 @@ class Ingresses:
                 observer=self._observer,
                 gate=Gate(clock, sleep),
                 commits=Commits(),
+                changes=Changes(),
                 clock=clock,
                 utc=utc,
                 jitter=jitter,
@@ -131,6 +133,7 @@ class Ingresses:
             bot.close()
         while self._shared.ending:
             await asyncio.wait(set(self._shared.ending))
+        await self._shared.services.changes.aclose()
         await self._shared.services.commits.wait_done()
         await self._shared.services.api.aclose()
 

@@ -106,9 +106,11 @@ class Registration:
     """Where one bot's webhook stands.
 
     ``is_known``: Telegram has answered a call of this token with anything but 429. ``record`` is what is
-    kept on disk. ``is_fresh``: registered, and not looked at since. ``failures`` counts those in a row,
-    ``foreign`` changes that somebody else made, the last of which was seen at ``foreign_at``. ``set_at`` is
-    when it was last registered by this master. Times in monotonic seconds.
+    kept on disk; it has no fingerprint while it is open what Telegram took in last. ``is_fresh``: registered,
+    and not looked at since. ``failures`` counts those in a row, ``foreign`` changes that somebody else made,
+    the last of which was seen at ``foreign_at``. ``set_at`` is when it was last registered. ``is_setting``:
+    setWebhook is due or under way; ``called_at`` is when it was last over, whatever came of it. Times in
+    monotonic seconds.
     """
 
     ingress: IngressState = IngressState.OFF
@@ -123,6 +125,16 @@ class Registration:
     foreign: int = 0
     foreign_at: float = 0.0
     set_at: float | None = None
+    is_setting: bool = False
+    called_at: float | None = None
+
+
+def begun(old: Registration, record: Record, now: float, *, is_identified: bool) -> Registration:
+    """Return the state from which watching begins anew: of what was, Telegram's pace still counts."""
+    called_at = now if old.is_setting else old.called_at
+    return Registration(
+        is_identified=is_identified, is_known=old.is_known, record=record, called_at=called_at
+    )
 
 
 def next_call(state: Registration) -> Call:
@@ -139,6 +151,8 @@ def after(outcome: Outcome, state: Registration, now: float, jitter: float) -> t
         now: monotonic seconds.
         jitter: 0 up to 1, drawn anew.
     """
+    if state.is_setting and not isinstance(outcome, Held):
+        state = replace(state, is_setting=False, called_at=now)
     match outcome:
         case Identified():
             state = replace(state, is_identified=True, is_known=True, failures=0)
@@ -185,16 +199,17 @@ def _after_look(
 ) -> tuple[Registration, Decision]:
     was_fresh = state.is_fresh
     state = replace(state, info=look.info, is_known=True, is_fresh=False)
-    if was_fresh and look.info.url == look.url:
+    if was_fresh and (look.info.url == look.url or look.fingerprint != state.record.fingerprint):
         # Whatever Telegram made of the settings is what it should show from now on.
         record = Record(state.record.fingerprint, look.info.facts, state.record.asked_for)
         state = replace(state, record=record)
     is_as_set = look.info.facts == state.record.facts
-    is_as_wanted = look.fingerprint == state.record.fingerprint
+    # After a registration that was never looked at, no webhook at all is "as set" too.
+    is_as_wanted = look.fingerprint == state.record.fingerprint and look.info.url == look.url
     if is_as_set and is_as_wanted and not _needs_healing(state, look, now):
         return _settled(state, look, now, jitter)
-    # What was not set since it was seen last is no new change.
-    is_foreign = not is_as_set and state.set_at is not None and state.set_at > state.foreign_at
+    # No change of somebody else's: what was changed before this master, and what it could not undo yet.
+    is_foreign = not is_as_set and state.set_at is not None and bool(state.record.fingerprint)
     return _set_again(state, now, jitter, is_foreign=is_foreign)
 
 
@@ -217,7 +232,10 @@ def _set_again(
     state: Registration, now: float, jitter: float, *, is_foreign: bool
 ) -> tuple[Registration, Decision]:
     """Return the state before a registration, paced, and later each time somebody else undoes it."""
-    pause_s = 0.0 if state.set_at is None else max(state.set_at + PACE_S - now, 0.0)
+    # Should its answer never be seen, the next look must not take it for undone.
+    record = Record("", state.record.facts, state.record.asked_for)
+    state = replace(state, record=record, is_setting=True)
+    pause_s = 0.0 if state.called_at is None else max(state.called_at + PACE_S - now, 0.0)
     if is_foreign:
         state = _shown(replace(state, foreign=state.foreign + 1, foreign_at=now))
         pause_s = max(pause_s, wait_s(state.foreign, jitter, LONGEST_CONFLICT_WAIT_S))

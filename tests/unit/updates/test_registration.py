@@ -31,6 +31,7 @@ from supervisor.updates.policy.registration import (
     Registration,
     Unconfigured,
     after,
+    begun,
     next_call,
 )
 
@@ -215,6 +216,51 @@ def test_a_change_that_could_not_be_undone_yet_is_not_counted_again(settled: His
     assert settled.state.foreign == 1
 
 
+def test_a_registration_without_an_answer_is_made_again_whatever_is_seen(settled: History):
+    """Telegram may have taken it in, and shows nothing of the secret."""
+    assert settled.play(seen(OURS, fingerprint="of another secret")).call == Register()
+    settled.play(Failed("no answer within 20 s"))
+    assert settled.play(seen(OURS)).call == Register()
+    assert settled.state.foreign == 0
+    settled.play(Registered(PRINT), seen(OURS))
+    assert settled.play(seen(OURS)).call == Inspect()
+
+
+def test_what_became_of_a_registration_is_open_on_disk_until_it_is_known():
+    history = History()
+    history.play(seen(NONE))
+    assert history.state.record == Record("", RECORD.facts, RECORD.asked_for)
+    history.play(Registered(PRINT))
+    assert history.state.record.fingerprint == PRINT
+
+
+@pytest.mark.parametrize("info", [NONE, OURS, THEIRS])
+def test_a_registration_that_was_never_looked_at_is_made_again(info: Info):
+    """So it is if the master was killed, or the bot moved to polling and back, just after it was set."""
+    assert History(Registration(is_identified=True, record=Record(PRINT))).play(seen(info)).call == Register()
+
+
+def test_an_address_of_our_own_that_changes_while_it_is_set_is_no_conflict():
+    history = History()
+    history.play(seen(NONE), Registered(PRINT))
+    moved = Inspected(OURS, URL.replace("bots", "new"), "of the new address")
+    assert history.play(moved) == Act(Register(), PACE_S)
+    assert history.state.foreign == 0
+
+
+@pytest.mark.parametrize("outcome", [Registered(PRINT), Failed("x"), None], ids=["set", "failed", "cut off"])
+def test_telegrams_pace_counts_beyond_a_new_beginning(settled: History, outcome):
+    settled.now += 100
+    settled.play(seen(NONE))
+    if outcome is not None:
+        settled.state, _ = after(outcome, settled.state, settled.now, MIDDLE)
+    settled.now += 0.25 if outcome is not None else 0.0
+    settled.state = begun(settled.state, settled.state.record, settled.now, is_identified=True)
+    settled.now += 0.25
+    assert settled.play(seen(NONE)) == Act(Register(), 0.75 if outcome is None else 0.5)
+    assert settled.shown is OFF
+
+
 def test_the_wait_grows_while_setting_fails_though_looking_does_not():
     history = History(jitter=0.0)
     waits = []
@@ -324,18 +370,23 @@ OUTCOMES = st.one_of(
 )
 
 
-@given(st.lists(OUTCOMES, max_size=60), st.floats(0, 1))
-def test_no_two_registrations_within_a_second_and_none_without_a_look(outcomes, jitter):
-    """setWebhook always succeeds here; what is looked at, and what fails, is anything."""
+ENDS = st.sampled_from([Registered(PRINT), Failed("no answer"), Throttled(None), Throttled(3.0)])
+
+
+@given(st.lists(st.tuples(OUTCOMES, ENDS, st.booleans()), max_size=60), st.floats(0, 1))
+def test_no_two_registrations_within_a_second_and_none_without_a_look(steps, jitter):
+    """Whatever is looked at, whatever setWebhook comes to, whenever it begins anew."""
     history = History(jitter=jitter)
-    set_at, decision = -PACE_S, history.play()
-    for outcome in outcomes:
+    set_at = -PACE_S
+    for outcome, end, begins_anew in steps:
+        if begins_anew:
+            history.state = begun(history.state, history.state.record, history.now, is_identified=True)
         decision = history.play(outcome)
-        if decision.call == Register():
-            assert isinstance(outcome, Inspected)
-            assert history.now >= set_at + PACE_S
-            set_at = history.now
-            assert history.play(Registered(PRINT)) == Act(Inspect())
-        elif isinstance(outcome, Throttled) and outcome.retry_after_s is not None:
+        if isinstance(outcome, Throttled) and outcome.retry_after_s is not None:
             assert decision.wait_s == outcome.retry_after_s
             assert not decision.may_hurry
+        if decision.call == Register():
+            assert isinstance(outcome, Inspected)
+            assert history.now >= set_at + PACE_S - 1e-6  # times are added up, which rounds
+            set_at = history.now
+            assert history.play(end).call == Inspect()
