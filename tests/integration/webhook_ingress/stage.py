@@ -95,7 +95,7 @@ class Stage:
     @property
     def record(self) -> Record:
         """What is on disk of the registration."""
-        return read_record(self.ledger.recall_one(f"webhook/1001@{self.sandbox.base_url}"))
+        return read_record(self.ledger.recall_one(f"webhook/1001@{self.source.base_url}"))
 
     @property
     def kinds(self) -> set[str]:
@@ -155,6 +155,7 @@ class Home:
         haste: float = 1.0,
         webhook: dict[str, Any] | None = None,
         delivery: DeliverySection | None = None,
+        base_url: str | None = None,
         **bot: Any,
     ) -> AsyncIterator[Stage]:
         """Run a master's update path until the block ends.
@@ -164,11 +165,13 @@ class Home:
             haste: how many times shorter its waits are.
             webhook: keys of the section.
             delivery: the section.
+            base_url: of the Bot API server, unless it is the sandbox's own.
             bot: keys of its entry.
         """
         host = f"http://127.0.0.1:{self.port}"
         section = WebhookSection(host=host, port=self.port, secret=SecretStr(SECRET))
-        plain = make_settings(self.sandbox.base_url, 1, delivery or DeliverySection(), mode=mode, **bot)
+        server_url = base_url or self.sandbox.base_url
+        plain = make_settings(server_url, 1, delivery or DeliverySection(), mode=mode, **bot)
         settings = plain.model_copy(update={"webhook": section.model_copy(update=webhook or {})})
         async with opened(self.folder / "brama.db") as ledger:
             arrived, observed = Arrived(), Observed()

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from brama.config.models import DeliverySection
 from supervisor.updates.ingress import IngressState
+from tests.integration.sandbox.webhooks import set_again
 from tests.integration.webhook_ingress.stage import Home, Stage
 from tests.waiting import await_until
 
@@ -123,6 +124,18 @@ async def test_a_bot_whose_own_answers_are_failures_does_not_poll(home: Home):
         await await_until(lambda: stage.webhook.failed >= 3)
         await stage.until_looked(3)
         assert stage.status.state is IngressState.FULL
+        assert (stage.status.mode, stage.status.switches) == ("webhook", 0)
+
+
+async def test_a_rivals_webhook_that_fails_is_no_reason_to_poll(home: Home):
+    async with home.start(haste=HASTE, webhook=SWITCHING | {"switch_after": 0.0}) as stage:
+        await set_again(stage.sandbox, "https://127.0.0.1:1/nobody-listens")
+        stage.write(1)
+        await await_until(lambda: stage.webhook.failed >= 1)
+        stage.sandbox.control.add_fault("status", 1001, "setwebhook", status=503, count=-1)
+        stage.open()
+        await stage.until(IngressState.OUTAGE, "status 503")
+        await stage.until_looked(3)
         assert (stage.status.mode, stage.status.switches) == ("webhook", 0)
 
 

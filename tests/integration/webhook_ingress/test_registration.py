@@ -10,7 +10,7 @@ from supervisor.updates.ingress import IngressState
 from supervisor.updates.policy.registration import CALM_LOOK_S, WATCHFUL_LOOK_S
 from tests.certificates import make_certificate
 from tests.integration.webhook_ingress.stage import BOT, SECRET, Home, Stage
-from tests.waiting import await_until
+from tests.waiting import await_until, loop_turn
 
 #: Looks that are minutes apart are a second apart at most.
 HASTE = 300.0
@@ -58,6 +58,22 @@ async def test_a_restart_sets_nothing_and_asks_not_who_the_bot_is(home: Home):
         await stage.until_arrived(stage.write(2))
         assert stage.calls("setWebhook") == before
         assert stage.calls("getMe") == 1
+
+
+async def test_kinds_that_are_asked_for_before_it_is_opened_are_those_it_begins_with(home: Home):
+    async with home.start() as stage:
+        stage.ingresses.set_allowed_updates(BOT, ["message", "poll"])
+        await loop_turn()
+        stage.open()
+        await await_until(lambda: stage.record.facts.allowed_updates == ("message", "poll"))
+        assert stage.calls("setWebhook") == 1
+    async with home.start() as stage:
+        stage.ingresses.set_allowed_updates(BOT, ["message", "poll"])
+        await loop_turn()
+        stage.open()
+        await stage.until(IngressState.OK)
+        await stage.until_arrived(stage.write(1))
+        assert stage.calls("setWebhook") == 1
 
 
 @pytest.mark.parametrize(
