@@ -58,11 +58,12 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A whole HTTP answer; ``retry_after`` is the header of that name."""
+    """A whole HTTP answer; ``retry_after`` and ``date`` are the headers of those names."""
 
     status: int
     retry_after: str | None
     body: bytes
+    date: str | None = None
 
 
 class BotApi:
@@ -136,7 +137,8 @@ class BotApi:
             except TimeoutError:
                 detail = f"the answer was not complete after {self._deadlines.body_s:.0f} s"
                 raise UnreachableError(detail, is_too_slow=True) from None
-        return HttpAnswer(response.status, response.headers.get("Retry-After"), content)
+        named = response.headers
+        return HttpAnswer(response.status, named.get("Retry-After"), content, named.get("Date"))
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         chunks, size = [], 0

@@ -89,7 +89,7 @@ class BotCaller:
             answer = await self._api.call(self.token, method, parameters, files=files)
         except UnreachableError as error:
             return polling.Failed(str(error), error.is_stray)
-        reply = replies.read_reply(answer.status, answer.retry_after, answer.body)
+        reply = replies.read_reply(answer.status, answer.retry_after, answer.body, answer.date)
         return reply if isinstance(reply, replies.Result) else trouble_of(reply)
 
 

@@ -4,6 +4,7 @@ Runs in: master.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, assert_never
@@ -18,7 +19,7 @@ from supervisor.updates.ingress import IngressStatus
 from supervisor.updates.ingress_log import log_change
 from supervisor.updates.model import CommitFailedError
 from supervisor.updates.policy import hook_info, polling, registration, replies
-from supervisor.updates.policy.hook_info import Info, Record
+from supervisor.updates.policy.hook_info import Record
 from supervisor.updates.policy.registration import Registration
 
 _log = get_logger(__name__)
@@ -67,6 +68,8 @@ class BotHook:
         self._state = Registration()
         self._since = services.clock()
         self._unreachable: str | None = None
+        #: Until when Telegram's last failure may matter.
+        self._error_until = -math.inf
         #: Set when something changed that the registration hangs on.
         self._changed = asyncio.Event()
 
@@ -74,7 +77,8 @@ class BotHook:
     def status(self) -> IngressStatus:
         """How this bot's intake stands."""
         info, state = self._state.info, self._state
-        error = hook_info.shown_error(info) if info is not None and self._has_error(info) else None
+        has_error = info is not None and self._services.clock() < self._error_until
+        error = hook_info.shown_error(info) if info is not None and has_error else None
         return IngressStatus(
             state.ingress,
             redact(state.detail),
@@ -177,6 +181,10 @@ class BotHook:
         if info is None:
             return polling.Failed("getWebhookInfo answered with something else than a WebhookInfo")
         now, set_at = self._services.clock(), self._state.set_at
+        # The clock that dates errors is Telegram's; this machine's may be wrong, or jump.
+        now_utc = replies.answered_at_utc(reply) or self._services.utc()
+        error_ago_s = hook_info.error_ago_s(info, now_utc)
+        self._error_until = -math.inf if error_ago_s is None else now + hook_info.ERROR_MEMORY_S - error_ago_s
         seen_at = self._sightings.last_seen_at(self._bot.id)
         refused_at = self._sightings.last_refused_at(self._bot.id)
         seen_ago_s, set_ago_s = (None if at is None else now - at for at in (seen_at, set_at))
@@ -186,7 +194,7 @@ class BotHook:
             hook.fingerprint,
             # Where it delivers to somebody else's address, it is that which it may fail to reach.
             is_unreachable=info.url == hook.url
-            and hook_info.is_unreachable(info, self._services.utc(), seen_ago_s, set_ago_s),
+            and hook_info.is_unreachable(info, now_utc, seen_ago_s, set_ago_s),
             is_refused=refused_at is not None and refused_at > (set_at or 0.0),
             is_watchful=self._settings.webhook.auto_switch,
         )
@@ -215,10 +223,6 @@ class BotHook:
     def _begun(self, record: Record, *, is_identified: bool) -> Registration:
         now = self._services.clock()
         return registration.begun(self._state, record, now, is_identified=is_identified)
-
-    def _has_error(self, info: Info) -> bool:
-        date = info.last_error_date
-        return date is not None and self._services.utc() - date <= hook_info.ERROR_MEMORY_S
 
     def _apply(self, outcome: registration.Outcome) -> registration.Decision:
         services = self._services

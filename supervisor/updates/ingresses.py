@@ -49,7 +49,7 @@ class Ingresses:
             intake: takes what comes.
             ledger: knows what waits, and remembers identities and registrations.
             clock: monotonic seconds.
-            utc: seconds since the Unix epoch, for what Telegram dates.
+            utc: seconds since the Unix epoch, for what Telegram dates where it does not say what time it has.
             jitter: returns 0 up to 1.
             sleep: waits for seconds.
             poll_timeout_s: how long Telegram may hold a poll open, 0 to 50 s.

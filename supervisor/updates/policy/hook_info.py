@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-#: Telegram counts errors in whole seconds of its own clock, and a request of ours may be as old: within this
-#: many seconds neither is the later one.
+#: Telegram dates errors and answers in whole seconds, and a request takes a while: within this many seconds
+#: neither is the later one.
 SKEW_S = 5.0
 #: Telegram tries again at least every 120 s and waits 60 s for an answer: an error older than this is over.
 ERROR_MEMORY_S = 300.0
@@ -106,6 +106,11 @@ def write_record(record: Record) -> bytes:
     return _encode(record)
 
 
+def error_ago_s(info: Info, now_utc: float) -> float | None:
+    """Return how many seconds ago the last failure was, None for none; ``now_utc`` by Telegram's clock."""
+    return None if info.last_error_date is None else max(now_utc - info.last_error_date, 0.0)
+
+
 def is_unreachable(
     info: Info, now_utc: float, seen_ago_s: float | None, set_ago_s: float | None = None
 ) -> bool:
@@ -116,16 +121,16 @@ def is_unreachable(
 
     Args:
         info: what Telegram says.
-        now_utc: epoch seconds.
+        now_utc: epoch seconds, by the clock that dates errors: Telegram's.
         seen_ago_s: seconds since the bot's last request with the right secret, None: there was none.
         set_ago_s: seconds since the webhook was set, which leaves an earlier error standing; None: not known.
     """
-    if not info.pending_update_count or info.last_error_date is None:
+    ago_s = error_ago_s(info, now_utc)
+    if not info.pending_update_count or ago_s is None:
         return False
-    error_ago_s = max(now_utc - info.last_error_date, 0.0)
-    if error_ago_s > ERROR_MEMORY_S or (set_ago_s is not None and error_ago_s > set_ago_s + SKEW_S):
+    if ago_s > ERROR_MEMORY_S or (set_ago_s is not None and ago_s > set_ago_s + SKEW_S):
         return False
-    return seen_ago_s is None or seen_ago_s > error_ago_s + SKEW_S
+    return seen_ago_s is None or seen_ago_s > ago_s + SKEW_S
 
 
 def describe_trouble(info: Info) -> str:

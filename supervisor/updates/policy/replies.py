@@ -5,6 +5,7 @@ Pure. Only the envelope is decoded; what is inside stays as Telegram wrote it.
 
 import re
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -19,9 +20,10 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[{}\[\],]', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The call succeeded; ``raw`` is the JSON of its result."""
+    """The call succeeded; ``raw`` is the JSON of its result, ``date`` the server's header of that name."""
 
     raw: bytes
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,16 @@ _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_account = msgspec.json.Decoder(_Account).decode
 
 
-def read_reply(status: int, retry_after: str | None, body: bytes) -> Result | Refusal | NoReply:
+def read_reply(
+    status: int, retry_after: str | None, body: bytes, date: str | None = None
+) -> Result | Refusal | NoReply:
     """Return what an HTTP answer means.
 
     Args:
         status: of HTTP; the body's own ``error_code`` wins over it.
         retry_after: the header, if there is one.
         body: the whole answer.
+        date: the header, if there is one.
     """
     if 300 <= status < 400:
         return NoReply(f"a redirect ({status}), which is not followed; check telegram.base_url")
@@ -82,11 +87,19 @@ def read_reply(status: int, retry_after: str | None, body: bytes) -> Result | Re
     if envelope.ok and status < 400:
         if not envelope.result:
             return NoReply(f"status {status} without a result")
-        return Result(bytes(envelope.result))
+        return Result(bytes(envelope.result), date)
     asked = envelope.parameters.retry_after if envelope.parameters else None
     pauses = [pause for pause in (asked, _seconds(retry_after)) if pause is not None and pause >= 0]
     description = envelope.description[:_MAX_SHOWN] or "no description"
     return Refusal(envelope.error_code or status, description, max(pauses, default=None))
+
+
+def answered_at_utc(result: Result) -> float | None:
+    """Return when a call was answered by the server's own clock, in epoch seconds; None if it did not say."""
+    try:
+        return None if result.date is None else parsedate_to_datetime(result.date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_batch(result: Result) -> list[bytes] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from brama.clock import Clock, utc_s
 from brama.config.models import DedupSection, DeliverySection, WebhookSection
 from brama.config.settings import BotSettings, Settings
 from brama.ids import BotId
@@ -156,6 +157,7 @@ class Home:
         webhook: dict[str, Any] | None = None,
         delivery: DeliverySection | None = None,
         base_url: str | None = None,
+        utc: Clock = utc_s,
         **bot: Any,
     ) -> AsyncIterator[Stage]:
         """Run a master's update path until the block ends.
@@ -166,6 +168,7 @@ class Home:
             webhook: keys of the section.
             delivery: the section.
             base_url: of the Bot API server, unless it is the sandbox's own.
+            utc: the machine's clock.
             bot: keys of its entry.
         """
         host = f"http://127.0.0.1:{self.port}"
@@ -185,6 +188,7 @@ class Home:
                 settings,
                 Intake(ledger, DedupSection(), arrived),
                 ledger,
+                utc=utc,
                 jitter=lambda: 0.5,
                 sleep=sleep,
                 deadlines=DEADLINES,

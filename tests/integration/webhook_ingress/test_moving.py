@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
+from brama.clock import utc_s
 from brama.config.models import DeliverySection
 from supervisor.updates.ingress import IngressState
 from tests.integration.sandbox.webhooks import set_again
@@ -71,8 +72,10 @@ async def test_a_bot_that_polls_again_deletes_the_webhook_each_time(home: Home):
         assert stage.hook_url == ""
 
 
-async def test_a_bot_that_telegram_cannot_reach_polls_and_comes_back(home: Home):
-    async with home.start(haste=HASTE, webhook=SWITCHING) as stage:
+@pytest.mark.parametrize("wrong_by_s", [0, -86_400, 86_400], ids=["right", "a day late", "a day early"])
+async def test_a_bot_that_telegram_cannot_reach_polls_and_comes_back(home: Home, wrong_by_s: int):
+    """Telegram says itself what time it has; the machine's clock does not matter."""
+    async with home.start(haste=HASTE, webhook=SWITCHING, utc=lambda: utc_s() + wrong_by_s) as stage:
         stage.sandbox.control.block_webhook(1001)
         with capture_logs() as logs:
             stage.open()

@@ -10,6 +10,7 @@ from supervisor.updates.policy.replies import (
     NoReply,
     Refusal,
     Result,
+    answered_at_utc,
     cut_single,
     is_account,
     is_batch,
@@ -22,6 +23,23 @@ from supervisor.updates.policy.replies import (
 def test_a_result_keeps_its_bytes():
     reply = read_reply(200, None, b'{"ok":true, "result": {"id": 1,  "x": "\\ud83d\\ude00"}}')
     assert reply == Result(b'{"id": 1,  "x": "\\ud83d\\ude00"}')
+
+
+@pytest.mark.parametrize(
+    ("date", "at_utc"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", 1_700_000_000.0),
+        (None, None),
+        ("", None),
+        ("yesterday", None),
+        ("Tue, 99 Nov 2023 22:13:20 GMT", None),
+        ("Tue, 14 Nov 99999999999999999999 22:13:20 GMT", None),
+    ],
+)
+def test_when_it_was_answered_is_what_the_server_says(date, at_utc):
+    reply = read_reply(200, None, b'{"ok":true,"result":true}', date)
+    assert isinstance(reply, Result)
+    assert answered_at_utc(reply) == at_utc
 
 
 def test_a_batch_keeps_the_bytes_of_its_elements():
