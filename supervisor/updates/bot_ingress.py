@@ -15,6 +15,7 @@ from supervisor.updates.bot_caller import Intake, IntakeServices
 from supervisor.updates.bot_hook import BotHook, Sightings
 from supervisor.updates.bot_poller import BotPoller
 from supervisor.updates.ingress import IngressState, IngressStatus
+from supervisor.updates.ingress_log import log_change
 from supervisor.updates.model import CommitFailedError, Source, Verdict
 from supervisor.updates.policy.polling import describe_full, is_full
 from supervisor.updates.policy.switching import Patience, Switching, after_look, after_wait
@@ -75,9 +76,9 @@ class BotIngress:
                 status = replace(status, telegram_error=self._failure)
         else:
             status = self._hook.status
-            if self._is_open and self._is_full():
-                detail = describe_full(self._shared.services.ledger.backlog(self._source))
-                status = replace(status, state=IngressState.FULL, detail=detail)
+            if self._is_open and (obstacle := self._obstacle()):
+                state, detail = obstacle
+                status = replace(status, state=state, detail=detail)
         return replace(status, switches=self._switching.switches)
 
     def open(self) -> None:
@@ -179,11 +180,25 @@ class BotIngress:
             if error := task.exception():
                 _log.error("ingress.crashed", bot=self._bot.id, exc_info=error)
 
+    def _obstacle(self) -> tuple[IngressState, str] | None:
+        """Return why what is delivered is refused now, if it is."""
+        ledger = self._shared.services.ledger
+        if (stalled := ledger.stalled) is not None:
+            return IngressState.OUTAGE, f"updates cannot be written: {stalled}"
+        if self._is_full():
+            return IngressState.FULL, describe_full(ledger.backlog(self._source))
+        return None
+
     def _is_full(self) -> bool:
         backlog = self._shared.services.ledger.backlog(self._source)
         delivery = self._settings.delivery
         rows, size_bytes = delivery.max_backlog, delivery.max_backlog_size
-        self._was_full = is_full(backlog, rows, size_bytes, was_full=self._was_full)
+        was_full = self._was_full
+        self._was_full = is_full(backlog, rows, size_bytes, was_full=was_full)
+        if self._was_full != was_full and not self._polls:  # a poller logs it itself
+            states = (IngressState.OK, IngressState.FULL)
+            old, new = states if self._was_full else states[::-1]
+            log_change(self._bot.id, old, new, describe_full(backlog) if self._was_full else "")
         return self._was_full
 
     # --- switching ------------------------------------------------------------------------------

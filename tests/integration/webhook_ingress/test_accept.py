@@ -2,16 +2,20 @@
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from brama.arrival import Arrival
 from brama.config.models import DeliverySection
-from brama.ids import UpdateId
 from supervisor.updates.ingress import IngressState
-from tests.integration.inbox_tools import assert_balanced, query, update
+from tests.fixtures.sandbox import RunningSandbox
+from tests.integration.inbox_tools import assert_balanced, query, small_disk, update
+from tests.integration.test_ledger_stall import Ballast
 from tests.integration.webhook_ingress.stage import BOT, Home, Stage
+from tests.ports import free_port
 from tests.waiting import await_until, loop_turn
 
 
@@ -91,8 +95,12 @@ async def test_a_full_backlog_refuses_until_it_is_down(home: Home):
         await stage.until(IngressState.OK)
         for number in range(100):
             assert await stage.ingresses.accept(BOT, update(number)) is Arrival.ACCEPTED
-        assert await stage.ingresses.accept(BOT, update(100)) is Arrival.FULL
-        assert "100 updates" in (await stage.until(IngressState.FULL)).detail
+        with capture_logs() as logs:
+            assert await stage.ingresses.accept(BOT, update(100)) is Arrival.FULL
+            assert "100 updates" in (await stage.until(IngressState.FULL)).detail
+        assert [(log["from"], log["to"]) for log in logs if log["event"] == "ingress.changed"] == [
+            ("ok", "full")
+        ]
         seqs = [row.seq for row in stage.arrived.rows]
         stage.ledger.processed(seqs[:5])
         await await_until(lambda: stage.ledger.backlog(stage.source).rows == 95)
@@ -115,6 +123,30 @@ async def test_a_backlog_that_is_full_is_answered_for_and_comes_later(home: Home
         stage.ledger.processed([row.seq for row in stage.arrived.rows[:50]])
         await stage.until_arrived(ids)
         assert stage.arrived.ids == ids
+
+
+async def test_a_full_disk_is_answered_for_and_named_and_what_waited_comes_later(
+    sandbox: RunningSandbox, tmp_path: Path
+):
+    with small_disk(tmp_path / "disk") as disk:
+        async with Home(sandbox, disk, free_port()).start(haste=300.0) as stage:
+            stage.open()
+            await stage.until_set()
+            await stage.until_arrived(stage.write(1))
+            ballast = Ballast(disk)
+            ids = stage.write(3)
+            status = await stage.until(IngressState.OUTAGE, "updates cannot be written: ")
+            assert "the disk is full; make room on it" in status.detail
+            assert stage.ingresses.trouble() == stage.ledger.stalled
+            assert await stage.ingresses.accept(BOT, update(5)) is Arrival.UNWRITTEN
+            await await_until(lambda: stage.webhook.failed >= 2)
+            assert not set(ids) & set(stage.arrived.ids)
+            ballast.remove()
+            await stage.until_arrived(ids)
+            await stage.until(IngressState.OK)
+            assert stage.ingresses.trouble() is None
+            assert len(stage.arrived.ids) == 4
+            assert stage.status.mode == "webhook"
 
 
 async def test_what_cannot_be_written_is_said_to_be_unwritten(stage: Stage):
@@ -157,8 +189,3 @@ async def test_without_a_key_there_is_no_secret(home: Home):
         assert stage.ingresses.secret_of(BOT) is None
         stage.put({"secret": SecretStr("a-secret-of-the-operator-9876543210")})
         assert stage.ingresses.secret_of(BOT) is not None
-
-
-async def test_trouble_is_the_inboxs(stage: Stage):
-    assert stage.ingresses.trouble() is None
-    assert await stage.ingresses.accept(BOT, update(UpdateId(1))) is Arrival.ACCEPTED

@@ -11,7 +11,7 @@ from brama.clock import utc_s
 from brama.config.models import DeliverySection
 from supervisor.updates.ingress import IngressState
 from tests.integration.sandbox.webhooks import set_again
-from tests.integration.webhook_ingress.stage import Home, Stage
+from tests.integration.webhook_ingress.stage import BOT, Home, Stage
 from tests.waiting import await_until
 
 #: Looks are 0.2 s apart at most, a fallback lasts 2 s.
@@ -56,6 +56,41 @@ async def test_an_operator_moves_a_bot_there_and_back_under_load(home: Home, fir
         assert stage.status.switches == 0
         # One chat: whichever way it came, each is behind what was written before it.
         assert stage.arrived.ids == ids
+
+
+@pytest.mark.parametrize("last", ["polling", "webhook"])
+async def test_moves_in_quick_succession_end_as_the_last_one_says(home: Home, last: str):
+    first = {"polling": "webhook", "webhook": "polling"}[last]
+    async with home.start(mode=last, haste=HASTE) as stage:
+        stage.open()
+        ids: list[int] = []
+        for turn in range(20):
+            stage.put(mode=first)
+            ids += await asyncio.to_thread(stage.write, 1)
+            stage.put(mode=last)
+            if turn % 5 == 0:
+                stage.close()
+                stage.open()
+        await until_mode(stage, last)
+        await await_until(arrived_once(stage, ids + stage.write(1)), what="all have come")
+        assert (stage.hook_url != "") == (last == "webhook")
+
+
+async def test_nothing_goes_on_for_a_bot_that_is_gone(home: Home):
+    """Neither its task, nor its wait for the next try of its webhook."""
+    async with home.start(haste=HASTE, webhook=SWITCHING | {"return_after": 1e6}) as stage:
+        stage.sandbox.control.block_webhook(1001)
+        stage.open()
+        stage.write(1)
+        await until_mode(stage, "polling")
+        assert len(tasks_of_bots()) == 2
+        stage.ingresses.drop(BOT)
+        await await_until(lambda: not tasks_of_bots())
+
+
+def tasks_of_bots() -> list[str]:
+    """Return the tasks that go on for the intake of any bot."""
+    return [text for task in asyncio.all_tasks() if "/supervisor/updates/bot_" in (text := repr(task))]
 
 
 async def test_a_bot_that_polls_again_deletes_the_webhook_each_time(home: Home):
