@@ -103,7 +103,7 @@ class Acceptor:
         except (OSError, TimeoutError):  # a failed handshake is a stranger's own business
             pass
         except Exception as error:  # ends this client alone
-            log.error("webhook.connection_failed", error=type(error).__name__)
+            self._connections.failed(error)
         except asyncio.CancelledError:
             client.close()
             raise

@@ -12,14 +12,12 @@ from typing import Protocol
 from aiohttp import web
 
 from brama.clock import Clock
-from brama.log import get_logger
 from webhook.answers import Answer
 from webhook.policy.outcomes import REPLIES, Outcome
 from webhook.settings import Bounds
 
 #: Most headers of a request; Telegram sends seven, a proxy adds some.
 _MAX_HEADERS = 64
-log = get_logger(__name__)
 
 
 class Observer(Protocol):
@@ -28,6 +26,7 @@ class Observer(Protocol):
     def opened(self, connection: "Connection") -> None: ...
     def closed(self, connection: "Connection") -> None: ...
     def refused(self, outcome: Outcome) -> None: ...
+    def failed(self, error: object) -> None: ...
 
 
 class Connection(web.RequestHandler):
@@ -35,7 +34,7 @@ class Connection(web.RequestHandler):
 
     Args:
         manager: aiohttp's server.
-        observer: told of the connection's begin and end, and of requests that are no HTTP.
+        observer: told of the connection's begin and end, of requests that are no HTTP, and of failures.
         bounds: of its idle time, and of what is left of bodies.
         clock: monotonic seconds.
     """
@@ -114,7 +113,7 @@ class Connection(web.RequestHandler):
         try:
             super().data_received(data)
         except Exception as error:  # no traceback: it shows what was sent
-            log.error("webhook.connection_failed", error=type(error).__name__)
+            self._observer.failed(error)
             self.abort()
 
     def pause_writing(self) -> None:
@@ -140,9 +139,9 @@ class Connection(web.RequestHandler):
         if 400 <= status < 500:
             self._observer.refused(Outcome.BAD_REQUEST)
             return Answer(REPLIES[Outcome.BAD_REQUEST])
-        self.log_exception("", exc_info=exc)
+        self._observer.failed(exc)
         return Answer(REPLIES[Outcome.UNWRITTEN])
 
     def log_exception(self, *_args: object, exc_info: object = None, **_kwargs: object) -> None:
-        """Log what aiohttp could not cope with, without what was sent."""
-        log.error("webhook.connection_failed", error=type(exc_info).__name__)
+        """Take what aiohttp could not cope with; it would log what was sent."""
+        self._observer.failed(exc_info)

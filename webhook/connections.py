@@ -7,13 +7,16 @@ import asyncio
 from typing import NoReturn
 
 from brama.clock import Clock
+from brama.log import get_logger
 from webhook.connection import Connection
 from webhook.policy.outcomes import Outcome
+from webhook.policy.pacing import LOG_EVERY_S, Pace
 from webhook.settings import Bounds
 from webhook.tallies import Tallies
 
 #: Between two looks at every connection; 4096 of them take a millisecond.
 _SWEEP_EVERY_S = 1.0
+log = get_logger(__name__)
 
 
 class Connections:
@@ -29,6 +32,7 @@ class Connections:
         self._bounds = bounds
         self._tallies = tallies
         self._clock = clock
+        self._failures = Pace(LOG_EVERY_S)
         self._opening: set[Connection] = set()
         self._open: set[Connection] = set()
 
@@ -52,6 +56,11 @@ class Connections:
     def refused(self, outcome: Outcome) -> None:
         """Count a request that came to no handler."""
         self._tallies.count(None, outcome, self._clock())
+
+    def failed(self, error: object) -> None:
+        """Log a defect that ended a connection, by its kind alone: its text may quote what was sent."""
+        if (more := self._failures.take(self._clock())) is not None:
+            log.error("webhook.connection_failed", error=type(error).__name__, more=more)
 
     def make_room(self) -> bool:
         """Return whether one more may be opened, after ending the one that has been idle longest if need be.

@@ -13,14 +13,12 @@ from webhook.gate import Gate
 from webhook.policy.admission import decide_admission
 from webhook.policy.networks import Address
 from webhook.policy.outcomes import Outcome, outcome_of
-from webhook.policy.pacing import Pace
+from webhook.policy.pacing import LOG_EVERY_S, Pace
 from webhook.ports import Door
 from webhook.settings import Bounds
 from webhook.tallies import Tallies
 
 _SECRET = istr("X-Telegram-Bot-Api-Secret-Token")
-#: Between two lines of the log about the same kind of trouble.
-_LOG_EVERY_S = 60.0
 log = get_logger(__name__)
 
 
@@ -41,8 +39,8 @@ class Delivery:
         self._tallies = tallies
         self._bounds = bounds
         self._clock = clock
-        self._outsiders = Pace(_LOG_EVERY_S)
-        self._failures = Pace(_LOG_EVERY_S)
+        self._outsiders = Pace(LOG_EVERY_S)
+        self._failures = Pace(LOG_EVERY_S)
         self.serving = 0
         self.is_draining = False
 

@@ -19,7 +19,7 @@ from webhook.gate import Gate
 from webhook.policy.access import may_look
 from webhook.policy.addresses import HEALTH, STATS, bot_of, own_path
 from webhook.policy.outcomes import REPLIES, Outcome, Reply
-from webhook.policy.pacing import Pace
+from webhook.policy.pacing import LOG_EVERY_S, Pace
 from webhook.ports import Door
 from webhook.stats import ServerStats, encode_stats
 from webhook.tallies import Tallies
@@ -29,7 +29,6 @@ _READING = frozenset({"GET", "HEAD"})
 _READING_ONLY = replace(REPLIES[Outcome.METHOD], allow="GET, HEAD")
 _FINE = Reply(200)
 _ILL = Reply(503, retry_after_s=REPLIES[Outcome.UNWRITTEN].retry_after_s)
-_LOG_EVERY_S = 60.0
 log = get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
@@ -64,7 +63,7 @@ class Routes:
         self._stats = stats
         self._api_token = api_token
         self._clock = clock
-        self._failures = Pace(_LOG_EVERY_S)
+        self._failures = Pace(LOG_EVERY_S)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer; whatever happens, there is one."""

@@ -5,6 +5,9 @@ Pure: time is an argument.
 
 import math
 
+#: Between two lines of the log about the same kind of trouble, in seconds.
+LOG_EVERY_S = 60.0
+
 
 class Pace:
     """Lets one through every ``every_s`` seconds, counting the others."""

@@ -197,7 +197,8 @@ async def test_a_server_that_drains_takes_nothing_more_and_finishes_what_it_has(
     assert stage.server.stats().draining
 
 
-async def test_closing_answers_what_is_being_written_and_ends_idle_connections(stage, door):
+async def test_closing_answers_what_is_being_written_and_ends_idle_connections(serve, door):
+    stage = await serve(Bounds(shutdown_s=1000.0))
     idle = await stage.connect()
     assert (await idle.ask(post())).status == 200
     busy = await stage.connect()

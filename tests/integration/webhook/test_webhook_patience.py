@@ -5,9 +5,10 @@ import socket
 from contextlib import suppress
 
 import pytest
+from aiohttp import web
 
-from tests.integration.webhook.stage import PATIENCE_S, UPDATE, chunked, get, post
-from tests.waiting import await_until, loop_turn
+from tests.integration.webhook.stage import PATIENCE_S, SECRET, UPDATE, chunked, get, post
+from tests.waiting import await_until
 from webhook.settings import Bounds
 
 #: Waited out by tests in which a client is slow.
@@ -147,7 +148,7 @@ async def test_one_connection_too_many_ends_the_one_that_was_idle_longest(serve,
 
 
 async def test_connections_that_are_served_are_not_ended_for_others(serve, door):
-    stage = await serve(Bounds(max_connections=2))
+    stage = await serve(Bounds(max_connections=2, head_s=1000.0))
     door.is_open.clear()
     busy = [await stage.connect() for _ in range(2)]
     for client in busy:
@@ -170,11 +171,42 @@ async def test_a_flood_of_silent_connections_shuts_nobody_out(serve, door):
 
 async def test_what_follows_a_refused_body_is_understood(stage, door):
     client = await stage.connect()
-    client.send(post(b"x" * 400_000, secret="wrong"))
-    assert (await client.answer()).status == 401
-    assert (await client.ask(post())).status == 200
+    assert (await client.ask(post(b"", secret="wrong", length=400_000))).status == 401
+    assert (await client.ask(b"x" * 400_000 + post())).status == 200
     client.send(post(chunked(b"x" * 400_000), "Transfer-Encoding: chunked", kind="text/plain", length=None))
     assert (await client.answer()).status == 415
-    await loop_turn()
     assert (await client.ask(post())).status == 200
     assert [raw for _, raw in door.taken] == [UPDATE, UPDATE]
+
+
+async def test_a_defect_ends_one_connection_and_quotes_nothing(stage, door, monkeypatch, capsys, caplog):
+    healthy = await stage.connect()
+    assert (await healthy.ask(post())).status == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(web.RequestHandler, "data_received", fail_quoting)
+        for _ in range(3):
+            client = await stage.connect()
+            client.send(post())
+            assert await client.rest() == b""
+    assert (await healthy.ask(post())).status == 200
+    lines = [line for line in capsys.readouterr().out.splitlines() if "webhook." in line]
+    assert len(lines) == 1
+    assert "webhook.connection_failed" in lines[0]
+    assert "error=ValueError" in lines[0]
+    assert SECRET not in lines[0] + caplog.text
+
+
+async def test_what_aiohttp_would_log_is_one_word(stage, door, monkeypatch, capsys, caplog):
+    with monkeypatch.context() as patched:
+        patched.setattr(web.RequestHandler, "finish_response", fail_quoting)
+        client = await stage.connect()
+        client.send(post())
+        assert await client.rest() == b""
+    assert (await stage.ask(post())).status == 200
+    written = capsys.readouterr()
+    assert "error=ValueError" in written.out
+    assert SECRET not in written.out + written.err + caplog.text
+
+
+def fail_quoting(*_: object) -> None:
+    raise ValueError(f"cannot take {post()!r}")

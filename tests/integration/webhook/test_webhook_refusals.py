@@ -120,6 +120,14 @@ async def test_a_chunked_body_that_grows_too_large_is_cut_off(serve, door, piece
     assert stage.server.stats().bots["shop"].refused == {"too_large": 1}
 
 
+async def test_a_body_without_an_end_is_cut_off_when_it_has_grown_too_large(serve, door):
+    stage = await serve(max_body_bytes=KIB)
+    client = await stage.connect()
+    endless = chunked(b"x" * KIB, b"x").removesuffix(b"0\r\n\r\n")
+    got = await client.ask(post(endless, "Transfer-Encoding: chunked", length=None))
+    assert (got.status, got.headers["connection"]) == (413, "close")
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"])
 async def test_updates_are_posted(stage, method):
     client = await stage.connect()
