@@ -73,6 +73,11 @@ class _Keys(NamedTuple):
     content: MessageKey | None
     sent_utc: int
 
+    @property
+    def own(self) -> tuple[MessageKey, ...]:
+        """The keys that there are."""
+        return (self.message,) if self.content is None else (self.message, self.content)
+
 
 class Intake:
     """The one door through which updates get into the inbox.
@@ -160,9 +165,10 @@ class Intake:
         parts = decode(raw)
         if isinstance(parts, Malformed):
             return None
-        keys = [self._keys(source, parts)]
-        await self._wait_for_pending(keys)
-        [accepted] = await self._begin(bot_id, source, [(raw, parts)], keys)
+        known_as = self._keys(source, parts)
+        if known_as is not None and not self._pending.keys().isdisjoint(known_as.own):
+            await self._wait_for_pending([known_as])
+        [accepted] = await self._begin_one(bot_id, source, raw, parts, known_as)
         return accepted.verdict
 
     # --- inside ---------------------------------------------------------------------------------
@@ -186,11 +192,34 @@ class Intake:
             candidates.append(
                 Candidate(parts.update_id, parts.kind, parts.lane, raw, duplicate, parts.sent_utc)
             )
+        return self._queue(bot_id, source, candidates, keys, tuple(batch.keys))
+
+    def _begin_one(
+        self, bot_id: BotId, source: Source, raw: bytes, parts: Decoded, known_as: _Keys | None
+    ) -> "asyncio.Future[tuple[Accepted, ...]]":
+        """Do as ``_begin`` for one update, which has nothing to be compared with but the window."""
+        now = self._clock()
+        self._sweep(now)
+        duplicate = known_as is not None and self._seen(known_as, now)
+        candidate = Candidate(parts.update_id, parts.kind, parts.lane, raw, duplicate, parts.sent_utc)
+        noted = () if known_as is None or duplicate else known_as.own
+        return self._queue(bot_id, source, (candidate,), (known_as,), noted)
+
+    def _queue(
+        self,
+        bot_id: BotId,
+        source: Source,
+        candidates: Sequence[Candidate],
+        keys: Sequence[_Keys | None],
+        noted: Sequence[MessageKey],
+    ) -> "asyncio.Future[tuple[Accepted, ...]]":
+        """Queue judged updates for their commit; ``noted`` are pending until it is over."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.update(dict.fromkeys(batch.keys, over))
+        for key in noted:
+            self._pending[key] = over
 
         def concluded(result: tuple[Accepted, ...] | CommitFailedError) -> None:
-            for key in batch.keys:
+            for key in noted:
                 del self._pending[key]
             over.set_result(None)
             if isinstance(result, CommitFailedError):
@@ -204,7 +233,7 @@ class Intake:
     async def _wait_for_pending(self, keys: Sequence[_Keys | None]) -> None:
         """Wait while another batch with one of these messages is being committed, since its fate decides."""
         if self._pending:
-            wanted = {key for known_as in keys if known_as for key in known_as[:2] if key is not None}
+            wanted = {key for known_as in keys if known_as for key in known_as.own}
             while commits := {self._pending[key] for key in wanted if key in self._pending}:
                 await asyncio.wait(commits)
 

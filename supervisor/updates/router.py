@@ -68,6 +68,8 @@ class _Bot:
     generation: Generation = _NONE_YET
     send: Send | None = None
     timer: asyncio.TimerHandle | None = None
+    #: Something arrived, and is handed over when this turn of the loop is over.
+    is_due: bool = False
 
 
 class Router:
@@ -132,7 +134,14 @@ class Router:
         elif fresh:
             bot.loaded_to = fresh[-1].seq
             bot.route.offer(fresh)
-        self._pump(bot_id, bot)
+        if not bot.is_due:  # one commit brings many deliveries, each of which arrives by itself
+            bot.is_due = True
+            asyncio.get_running_loop().call_soon(self._pump_arrived, bot_id, bot)
+
+    def _pump_arrived(self, bot_id: BotId, bot: _Bot) -> None:
+        bot.is_due = False
+        if self._bots.get(bot_id) is bot:
+            self._pump(bot_id, bot)
 
     def resume(self) -> None:
         """Deliver again after the inbox was stalled."""
