@@ -1,14 +1,6 @@
-"""Ports for tests: free ones on the loopback address."""
+"""Ports for tests: free ones on the loopback address.
 
-import socket
+Prefer port 0 where the code under test can say which port it got.
+"""
 
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on now.
-
-    Another process could take it before its user binds it; prefer port 0 where the code under test can say
-    which port it got.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from benchmarks.ports import free_port as free_port
