@@ -12,6 +12,7 @@ from webhook.policy.outcomes import Outcome
 from webhook.stats import BotStats, CommitStats
 
 _TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE)
+_UNAUTHORIZED = (Outcome.SECRET, Outcome.UNKNOWN_BOT)
 
 
 class Tally:
@@ -53,6 +54,8 @@ class Tallies:
     def __init__(self) -> None:
         self.total = Tally()
         self._bots: dict[str, Tally] = {}
+        #: Never shown: a request for an unknown bot takes as long as one for a bot that exists.
+        self._nobody = Tally()
 
     def count(self, bot_id: str | None, outcome: Outcome, now: float) -> None:
         """Count the end of a request.
@@ -63,13 +66,11 @@ class Tallies:
             now: monotonic seconds.
         """
         self.total.count(outcome)
-        if bot_id is None:
-            return
-        tally = self.of(bot_id)
+        tally = self._nobody if bot_id is None else self.of(bot_id)
         tally.count(outcome)
         if outcome in _TAKEN:
             tally.last_update_at = now
-        elif outcome is Outcome.SECRET:
+        elif outcome in _UNAUTHORIZED:
             tally.last_refused_at = now
 
     def note_seen(self, bot_id: str, now: float) -> None:
