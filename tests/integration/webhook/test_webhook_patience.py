@@ -1,6 +1,7 @@
 """Clients that take their time, or too much of everything."""
 
 import asyncio
+import errno
 import socket
 from contextlib import suppress
 
@@ -206,6 +207,35 @@ async def test_what_aiohttp_would_log_is_one_word(stage, door, monkeypatch, caps
     written = capsys.readouterr()
     assert "error=ValueError" in written.out
     assert SECRET not in written.out + written.err + caplog.text
+
+
+async def test_a_door_that_fails_is_a_503(stage, door, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        patched.setattr(door, "secret_of", fail_quoting)
+        got = await stage.ask(post())
+    assert (got.status, got.headers["retry-after"]) == (503, "5")
+    assert (await stage.ask(post())).status == 200
+    said = capsys.readouterr().out
+    assert "webhook.request_failed" in said
+    assert SECRET not in said
+
+
+async def test_without_file_descriptors_newcomers_wait(stage, monkeypatch, capsys):
+    early = await stage.connect()
+    assert (await early.ask(post())).status == 200
+    accept, failures = socket.socket.accept, [errno.EMFILE]
+
+    def accept_later(listener: socket.socket) -> object:
+        if failures:
+            raise OSError(failures.pop(), "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_later)
+    late = await stage.connect()
+    assert (await late.ask(post())).status == 200
+    assert (await early.ask(post())).status == 200
+    assert failures == []
+    assert "webhook.accept_paused" in capsys.readouterr().out
 
 
 def fail_quoting(*_: object) -> None:
