@@ -24,7 +24,15 @@ def have_all_struck(play: Play) -> bool:
 
 
 def strike(play: Play, fault: str) -> bool:
-    """Let one fault happen while a bot is busy; return whether it could."""
+    """Let one fault happen while a bot is busy; return whether it could.
+
+    Raises:
+        RuntimeError: the master has ended by itself; the text is what it said.
+    """
+    if not play.peer.roots():
+        raise RuntimeError(
+            f"the master has ended: {(play.project.folder / 'output.log').read_text()[-2000:]}"
+        )
     bot = play.dice.choice(play.project.bots)
     return _kill(play, bot, fault) if fault in KILLS else _reload(play, bot, fault)
 

@@ -8,9 +8,8 @@ import gc
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from importlib.metadata import version
 
 import uvloop
@@ -34,6 +33,7 @@ from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.fleet.zygote_start import StartedZygote
 from supervisor.front import Front
 from supervisor.master import Parts, RunningMaster
+from supervisor.platform.answer import Answer
 from supervisor.platform.cache import CACHE_NAME
 from supervisor.platform.feed import Feed
 from supervisor.reload.policy.plan import Plan
@@ -122,7 +122,10 @@ async def _serve(
         zygote.launch()
         feed = Feed(file.state_dir / CACHE_NAME)
         closing.push_async_callback(feed.aclose)
-        join = partial(with_platform_bots, environ=os.environ)
+
+        def join(file: Settings, answer: Answer) -> tuple[Settings, Sequence[str]]:
+            return with_platform_bots(file, answer.content, os.environ)
+
         answer, settings = await feed.begin(file, join)
         register_secrets(*settings.secrets())
 

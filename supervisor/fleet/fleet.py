@@ -208,8 +208,8 @@ class Fleet:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
         self._closing = True
         self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
+        self._muster.admit_nobody()
         for member in list(self._members.values()):
-            member.successor = None
             self._tell(member, events.ShutdownCommanded(timeout_s))
         if timeout_s <= 0:
             await self._zygote.aclose()

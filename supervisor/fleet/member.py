@@ -21,9 +21,8 @@ class Member:
     limits: Limits
     worker: Worker
     uid: int | None = None
-    #: It is no longer configured, and goes when its process has gone; then its name is the successor's.
+    #: It is no longer configured, and goes when its process has gone.
     is_leaving: bool = False
-    successor: BotSettings | None = None
     identity: bytes | None = None
     handle: WorkerHandle | None = None
     #: Whether the router knows the process.

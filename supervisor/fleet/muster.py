@@ -34,14 +34,16 @@ class Muster:
         #: Overrides that came or went (None) and are not on disk yet.
         self.unsaved: dict[BotId, Wanted | None] = {}
         self.uids: Mapping[BotId, int] = {}
+        #: Bots whose name, or whose bot of Telegram, a leaving one still has.
+        self._waiting: list[BotSettings] = []
         for bot in settings.bots:
             self._enlist(bot)
 
     def reconfigure(self, settings: Settings, renewed: Collection[BotId]) -> Iterator[Told]:
         """Become what ``settings`` say; yield what each bot is to be told, in order.
 
-        A bot that goes leaves the list when its process is gone. One whose token is another bot's by now goes
-        and comes again under the same name.
+        A bot that goes leaves the list when its process is gone. Until then nobody takes its name, and no
+        process is started for the same bot of Telegram under another.
 
         Args:
             settings: the new configuration.
@@ -49,33 +51,44 @@ class Muster:
         """
         self._settings = settings
         wanted = {bot.id: bot for bot in settings.bots}
-        for bot_id, member in list(self.members.items()):
-            member.successor = None
-            if bot_id not in wanted and not member.is_leaving:
-                yield self._dismiss(member)
+        self._waiting = [
+            bot
+            for bot in settings.bots
+            if (present := self.members.get(bot.id)) is None
+            or present.is_leaving
+            or _is_another(present.settings, bot)
+        ]
+        waiting = {bot.id for bot in self._waiting}
+        going = [
+            member
+            for bot_id, member in self.members.items()
+            if not member.is_leaving and (bot_id not in wanted or bot_id in waiting)
+        ]
+        for member in going:  # all before the first is told: one may be gone at once, and make room
+            member.is_leaving = True
+        for member in going:
+            yield member, events.Disabled(reasons.REMOVED)
         for bot in settings.bots:
-            present = self.members.get(bot.id)
-            if present is None:
-                yield self._enlist(bot), events.MasterStarted()
-            elif present.is_leaving or _is_another(present.settings, bot):
-                present.successor = bot
-                if not present.is_leaving:
-                    yield self._dismiss(present)
-            else:
-                yield from self._reenter(present, bot, is_renewed=bot.id in renewed)
+            if bot.id not in waiting:
+                yield from self._reenter(self.members[bot.id], bot, is_renewed=bot.id in renewed)
+        yield from self._admit()
         for bot_id in [*wanted, *(bot_id for bot_id in self.members if bot_id not in wanted)]:
-            self.members[bot_id] = self.members.pop(bot_id)
+            if bot_id in self.members:
+                self.members[bot_id] = self.members.pop(bot_id)
 
     def departed(self, member: Member) -> Iterator[Told]:
-        """Take a leaving bot off the list if nothing of it is left; its successor takes its place."""
+        """Take a leaving bot off the list if nothing of it is left; who waited for that takes its place."""
+        bot_id = member.settings.id
         if not member.is_leaving or member.worker.phase is not Phase.STOPPED:
             return
-        bot_id, successor = member.settings.id, member.successor
-        self._roll.leave(bot_id)
-        if successor is None:
+        if self.members.get(bot_id) is member:
             del self.members[bot_id]
-        else:
-            yield self._enlist(successor), events.MasterStarted()
+            self._roll.leave(bot_id)
+        yield from self._admit()
+
+    def admit_nobody(self) -> None:
+        """The fleet stops: who waits for a place gets none."""
+        self._waiting = []
 
     def override(self, bot_id: BotId, wanted: Wanted) -> None:
         """Note what an operator wants; an override lasts until he and the configuration agree."""
@@ -85,6 +98,16 @@ class Muster:
             self.unsaved[bot_id] = None
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _admit(self) -> Iterator[Told]:
+        """Enlist who waits and is in nobody's way any more."""
+        leaving = [member.settings for member in self.members.values() if member.is_leaving]
+        names = {bot.id for bot in leaving}
+        numbers = {bot.telegram_id for bot in leaving if bot.telegram_id}
+        free = [bot for bot in self._waiting if bot.id not in names and bot.telegram_id not in numbers]
+        self._waiting = [bot for bot in self._waiting if bot not in free] if leaving else []
+        for bot in free:
+            yield self._enlist(bot), events.MasterStarted()
 
     def _enlist(self, bot: BotSettings) -> Member:
         wanted = self._overrides.get(bot.id, _configured(bot))
@@ -98,10 +121,6 @@ class Muster:
         self.members[bot.id] = member
         self._roll.enter(bot, self._settings)
         return member
-
-    def _dismiss(self, member: Member) -> Told:
-        member.is_leaving = True
-        return member, events.Disabled(reasons.REMOVED)
 
     def _reenter(self, member: Member, bot: BotSettings, *, is_renewed: bool) -> Iterator[Told]:
         before, member.settings = member.settings, bot

@@ -8,7 +8,6 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from brama.clock import utc_s
 from brama.config.models import BotsSourceSection
@@ -22,9 +21,9 @@ from supervisor.platform.source import BotsSource
 #: Longest wait for the platform's first answer at the start; then the last one from disk serves.
 FIRST_TIMEOUT_S = 5.0
 #: Returns a file's settings with the bots of an answer, and warnings. Raises ConfigError.
-Join = Callable[[Settings, Any], tuple[Settings, Sequence[str]]]
-#: Takes the content of an answer into use; returns why it cannot, None: it has.
-Offer = Callable[[Any], Awaitable[str | None]]
+Join = Callable[[Settings, Answer], tuple[Settings, Sequence[str]]]
+#: Takes an answer into use; returns why it cannot, None: it has.
+Offer = Callable[[Answer], Awaitable[str | None]]
 
 log = get_logger(__name__)
 
@@ -43,7 +42,7 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._offer: Offer | None = None
 
-    async def begin(self, file: Settings, join: Join) -> tuple[Any, Settings]:
+    async def begin(self, file: Settings, join: Join) -> tuple[Answer | None, Settings]:
         """Return the answer to begin with, None without one, and the settings that it makes of ``file``.
 
         One whose bots cannot be taken into use counts as none.
@@ -57,7 +56,7 @@ class Feed:
         async def judge(answer: Answer) -> str | None:
             nonlocal joined
             try:
-                joined, warnings = join(file, answer.content)
+                joined, warnings = join(file, answer)
             except BramaError as error:
                 return str(error)
             for warning in warnings:
@@ -65,7 +64,7 @@ class Feed:
             return None
 
         answer = await self._source.first(FIRST_TIMEOUT_S, judge)
-        return (None, file) if answer is None else (answer.content, joined)
+        return (None, file) if answer is None else (answer, joined)
 
     def run(self, offer: Offer) -> None:
         """Ask from now on, and offer what is new."""
@@ -116,6 +115,6 @@ class Feed:
 
     async def _run(self, source: BotsSource, offer: Offer) -> None:
         try:
-            await source.run(lambda answer: offer(answer.content))
+            await source.run(offer)
         except Exception:
             log.exception("platform.failed")

@@ -26,8 +26,8 @@ class Sources:
 
     Attributes:
         load: reads the file anew, with everything it names; runs in a thread. Raises ConfigError.
-        join: returns the file's settings with the bots of the platform's answer (as JSON says it) beside its
-            own, and warnings. Raises ConfigError.
+        join: returns the file's settings with the bots of the platform's answer beside its own, and warnings.
+            Raises ConfigError.
         refresh: has the platform asked now; its answer is offered later.
     """
 

@@ -113,7 +113,7 @@ def test_a_malformed_answer_changes_nothing_and_status_says_so(fleet: Fleet, pla
     shop = fleet.add("shop")
     move_to_platform(fleet, platform, "shop")
     fleet.start_and_wait()
-    for raw in (b"<html>", b"[]", b"{}", b'{"bots": [{"id": "other"}]}', b'{"bots": null}'):
+    for raw in (b"<html>", b"null", b"[]", b"{}", b'{"bots": [{"id": "other"}]}', b'{"bots": null}'):
         platform.raw = raw
         wait_until(lambda: not platform_status(fleet).ok, what=f"a word about {raw!r}")
         platform.raw = None

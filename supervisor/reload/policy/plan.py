@@ -132,7 +132,9 @@ def _pinned_keys(section: str, before: BaseModel, after: BaseModel, *, has_webho
     if section == "webhook" and any(
         (getattr(before, k) is None) != (getattr(after, k) is None) for k in _TLS_KEYS
     ):
-        return keys | set(_TLS_KEYS)
+        return (
+            keys | set(_TLS_KEYS) | {"host", "certificate"}
+        )  # which tell Telegram that there is TLS, or not
     return keys
 
 

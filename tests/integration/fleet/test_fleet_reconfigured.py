@@ -58,6 +58,58 @@ async def test_another_bot_under_an_old_name_waits_for_the_end_of_the_first(tmp_
         assert not lives(pid or 0)
 
 
+async def test_a_renamed_bot_waits_for_the_process_of_its_old_name(tmp_path):
+    async with staged(settings(tmp_path, bot("shop", "serve", tmp_path))) as stage:
+        pid = (await stage.reaches(State.RUNNING)).pid
+        await stage.fleet.reconfigure(settings(tmp_path, bot("store", "serve", tmp_path)), ())
+        assert [view.bot_id for view in stage.fleet.views()] == ["shop"], "never two for one bot of Telegram"
+        await await_until(lambda: "store" in stage.roll.present, 30.0, "store to come")
+        assert not lives(pid or 0)
+        await stage.reaches(State.RUNNING, "store")
+
+
+async def test_two_bots_that_swap_their_tokens_wait_for_each_other(tmp_path):
+    def swapped(first: int, second: int):
+        one, two = bot("one", "serve", tmp_path, number=first), bot("two", "serve", tmp_path, number=second)
+        return settings(tmp_path, one, two)
+
+    async with staged(swapped(1, 2)) as stage:
+        await stage.all_reach(State.RUNNING)
+        pids = [view.pid for view in stage.fleet.views()]
+        await stage.fleet.reconfigure(swapped(2, 1), ())
+        await await_until(lambda: len(stage.roll.left) == 2, 30.0, "both to leave")
+        await stage.all_reach(State.RUNNING)
+        assert {name: entry.telegram_id for name, entry in stage.roll.present.items()} == {
+            "one": 1002,
+            "two": 1001,
+        }
+        assert not any(lives(pid or 0) for pid in pids)
+
+
+async def test_a_stopped_bot_that_gives_its_name_away_lets_nobody_pass(tmp_path):
+    """It is gone at once, and the other one of the swap is not."""
+    first, second = bot("one", "serve", tmp_path, number=1), bot("two", "serve", tmp_path, number=2)
+    async with staged(settings(tmp_path, first, second)) as stage:
+        await stage.all_reach(State.RUNNING)
+        await stage.fleet.command("stop", [BotId("one")])
+        await stage.reaches(State.STOPPED, "one")
+        pid = stage.view("two").pid
+        swapped = bot("one", "serve", tmp_path, number=2), bot("two", "serve", tmp_path, number=1)
+        await stage.fleet.reconfigure(settings(tmp_path, *swapped), ())
+        assert [view.bot_id for view in stage.fleet.views() if view.pid] == ["two"]
+        await await_until(lambda: stage.roll.present.keys() == {"one", "two"}, 30.0, "both to come")
+        assert not lives(pid or 0)
+
+
+async def test_a_waiting_bot_that_is_not_wanted_any_more_never_comes(tmp_path):
+    async with staged(settings(tmp_path, bot("shop", "serve", tmp_path))) as stage:
+        await stage.reaches(State.RUNNING)
+        await stage.fleet.reconfigure(settings(tmp_path, bot("store", "serve", tmp_path)), ())
+        await stage.fleet.reconfigure(settings(tmp_path), ())
+        await _leaves(stage, "shop")
+        assert stage.roll.present == {}
+
+
 async def test_a_changed_entry_gets_a_new_process_that_is_told_the_new_one(tmp_path):
     async with staged(settings(tmp_path, bot("shop", "serve", tmp_path))) as stage:
         pid = (await stage.reaches(State.RUNNING)).pid

@@ -129,7 +129,7 @@ def test_a_certificate_is_exchanged_and_tls_itself_is_not():
     assert (plan.applied, plan.waiting) == (("webhook.ssl_cert",), ("webhook.port",))
     assert plan.settings.webhook.ssl_cert == Path("/b.pem")
     turned_on = make_plan(plain, one)
-    assert turned_on.waiting == ("webhook.ssl_cert", "webhook.ssl_key")
+    assert turned_on.waiting == ("webhook.host", "webhook.ssl_cert", "webhook.ssl_key")
     assert turned_on.settings.webhook.ssl_cert is None
 
 
