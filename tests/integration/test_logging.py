@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 from brama.log import configure_logging, get_logger
 from brama.log_sink import LOOK_S, LogSink
@@ -15,11 +16,12 @@ KEY = "AA" + "k" * 33
 
 
 @pytest.fixture(autouse=True)
-def restore_root_logger() -> object:
+def restore_logging() -> object:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
     root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
 
 
 def lines(path: Path) -> list[dict[str, object]]:
