@@ -21,6 +21,8 @@ from typing import Any
 from telegram.ext import BasePersistence, PicklePersistence
 from telegram.ext._picklepersistence import _BotPickler
 
+from brama.folders import sync_folder
+
 AnyPickles = PicklePersistence[Any, Any, Any]
 
 #: Whether a file that changes in this context is written later, with the others of its saving.
@@ -112,17 +114,7 @@ def replace_file(path: Path, data: bytes, suffix: str) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself outlive a power cut; not every file system can."""
-    with suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    sync_folder(target.parent)
 
 
 def _pickled(persistence: AnyPickles, data: object) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from brama.folders import sync_folder
 from brama.log import get_logger
 from supervisor.platform.answer import Answer, UnreadableAnswerError, parse
 
@@ -94,14 +95,4 @@ class AnswerCache:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-        _sync_folder(self._path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself outlive a power cut; not every file system can."""
-    with suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(self._path.parent)

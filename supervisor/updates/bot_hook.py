@@ -67,7 +67,6 @@ class BotHook:
         self._record_key = f"webhook/{bot.telegram_id}@{settings.telegram.base_url}"
         self._state = Registration()
         self._since = services.clock()
-        self._unreachable: str | None = None
         #: Until when Telegram's last failure may matter.
         self._error_until = -math.inf
         #: Set when something changed that the registration hangs on.
@@ -109,7 +108,6 @@ class BotHook:
     def begin(self) -> None:
         """Prepare for ``run``: what is registered is known from disk."""
         self._identity.recall()
-        self._unreachable = None
         record = hook_info.read_record(self._services.ledger.recall_one(self._record_key))
         self._show(self._begun(record, is_identified=self._identity.is_known))
 
@@ -237,9 +235,8 @@ class BotHook:
             self._identity.intake_works()
         if isinstance(outcome, polling.Rejected):
             services.observer.token_rejected(self._bot.id, outcome.status, redact(outcome.description))
-        elif not state.is_identified and state.detail and state.detail != self._unreachable:
-            self._unreachable = state.detail
-            services.observer.identity_unreachable(self._bot.id, redact(state.detail))
+        elif not state.is_identified and state.detail:
+            self._identity.tell_fault(state.detail)
         return decision
 
     def _keep(self, record: Record) -> None:

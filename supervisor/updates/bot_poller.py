@@ -57,7 +57,6 @@ class BotPoller:
         self._asked_for: Sequence[str] | None = None
         self._state = Polling()
         self._since = services.clock()
-        self._unreachable: str | None = None
 
     @property
     def status(self) -> IngressStatus:
@@ -77,7 +76,6 @@ class BotPoller:
         """Prepare for ``run``: what Telegram knows of this token stays known, the offset is forgotten."""
         old = self._state
         self._identity.recall()
-        self._unreachable = None
         self._show(
             Polling(
                 is_identified=self._identity.is_known,
@@ -219,9 +217,8 @@ class BotPoller:
             self._identity.intake_works()
         if isinstance(outcome, polling.Rejected):
             services.observer.token_rejected(self._bot.id, outcome.status, redact(outcome.description))
-        elif not state.is_identified and state.detail and state.detail != self._unreachable:
-            self._unreachable = state.detail
-            services.observer.identity_unreachable(self._bot.id, redact(state.detail))
+        elif not state.is_identified and state.detail:
+            self._identity.tell_fault(state.detail)
         return decision
 
     def _show(self, state: Polling) -> None:

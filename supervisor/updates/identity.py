@@ -7,6 +7,7 @@ import math
 
 from brama.config.settings import BotSettings
 from brama.log import get_logger
+from brama.redaction import redact
 from supervisor.updates.bot_caller import BotCaller, IntakeServices
 from supervisor.updates.model import CommitFailedError
 from supervisor.updates.policy import polling, replies
@@ -30,6 +31,7 @@ class Identity:
         self._raw: bytes | None = None
         self._is_cached = False
         self._recheck_at = math.inf
+        self._told_fault: str | None = None
 
     @property
     def is_known(self) -> bool:
@@ -39,6 +41,7 @@ class Identity:
     def recall(self) -> None:
         """Take what is on disk if nothing is known yet."""
         self._recheck_at = math.inf
+        self._told_fault = None
         cached = self._services.ledger.recall_one(self._key)
         if self._raw is None and cached is not None and replies.is_account(cached, self._bot.telegram_id):
             self._raw, self._is_cached = cached, True
@@ -47,6 +50,12 @@ class Identity:
         """Tell the observer what is known."""
         if self._raw is not None:
             self._services.observer.identity_known(self._bot.id, self._raw)
+
+    def tell_fault(self, detail: str) -> None:
+        """Tell the observer why it is not known; the same reason once after each ``recall``."""
+        if detail != self._told_fault:
+            self._told_fault = detail
+            self._services.observer.identity_unreachable(self._bot.id, redact(detail))
 
     async def ask(self) -> polling.Identified | polling.Trouble:
         """Ask Telegram."""
