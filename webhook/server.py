@@ -106,14 +106,6 @@ class WebhookServer:
         self._gate.apply(settings)
         self._tallies.forget(lambda bot_id: self._door.secret_of(bot_id) is not None)
 
-    def reload_tls(self) -> None:
-        """Read certificate and key again; handshakes from now on use them.
-
-        Raises:
-            ConfigError: they are of no use, in one line; the old ones stay in use.
-        """
-        self._tls = load_tls(self._settings)
-
     def drain(self) -> None:
         """Answer every update 503 from now on; those that are being written are answered as they end."""
         self._delivery.is_draining = True

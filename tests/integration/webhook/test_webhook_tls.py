@@ -81,7 +81,7 @@ async def test_a_renewed_certificate_is_shown_to_newcomers(serve, files, made):
     shutil.copy(made["new"].cert, files[0])
     shutil.copy(made["new"].key, files[1])
     assert await shown(stage, made) == "old"
-    stage.server.reload_tls()
+    stage.server.reconfigure(settings(**tls_settings(*files)))
     assert await shown(stage, made) == "new"
     assert (await early.ask(post())).status == 200
 
@@ -106,7 +106,7 @@ async def test_a_bad_pair_changes_nothing(serve, files, made, damage, said):
     stage = await serve(**tls_settings(*files))
     damage(*files, made)
     with pytest.raises(ConfigError) as caught:
-        stage.server.reload_tls()
+        stage.server.reconfigure(settings(**tls_settings(*files)))
     assert said in str(caught.value)
     assert str(caught.value).startswith("webhook.ssl_")
     assert "\n" not in str(caught.value)
