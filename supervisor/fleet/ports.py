@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from brama.config.settings import BotSettings, Settings
 from brama.ids import BotId, Generation
 from brama.messages import Begun, Failed, Processed, Released, Returned, ToWorker, Warm
+from supervisor.updates.policy.routing import RouteRecord
 
 Send = Callable[[Sequence[ToWorker]], None]
 Report = Begun | Released | Processed | Failed | Returned
@@ -42,6 +43,7 @@ class Delivery(Protocol):
     def worker_said(self, bot_id: BotId, generation: Generation, message: Report) -> None: ...
     def worker_gone(self, bot_id: BotId, *, commanded: bool) -> bool: ...
     def in_flight(self, bot_id: BotId) -> InFlight: ...
+    async def take_over(self, bot_id: BotId, generation: Generation, record: RouteRecord) -> None: ...
 
 
 class Ingress(Protocol):

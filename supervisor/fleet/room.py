@@ -13,7 +13,8 @@ from supervisor.fleet.policy.model import ALIVE, FORKING, Phase
 #: A reading of the machine's memory serves all starts of this long.
 _READING_S = 0.2
 
-_OCCUPYING = ALIVE | FORKING
+#: Phases that take a place.
+OCCUPYING = ALIVE | FORKING
 
 
 class Room:
@@ -41,8 +42,8 @@ class Room:
 
     def move(self, bot_id: BotId, before: Phase, after: Phase) -> bool:
         """Note that a bot changed its phase; return whether that may have made room for one that waits."""
-        freed = before in _OCCUPYING and after not in _OCCUPYING
-        self._processes += (after in _OCCUPYING) - (before in _OCCUPYING)
+        freed = before in OCCUPYING and after not in OCCUPYING
+        self._processes += (after in OCCUPYING) - (before in OCCUPYING)
         if after is Phase.CAPACITY:
             self._waiting.setdefault(bot_id)
         else:

@@ -69,6 +69,11 @@ class Reloader:
         #: Why the last reload changed nothing, one line for each problem; None: it was taken into use.
         self.failure: str | None = None
 
+    @property
+    def file(self) -> Settings:
+        """What the file said when it was taken into use last, without the platform's bots."""
+        return self._file
+
     def open(self) -> None:
         """The start is over: reloads may begin."""
         self._may_begin.set()

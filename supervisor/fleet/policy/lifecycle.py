@@ -24,6 +24,7 @@ from supervisor.fleet.policy.events import (
     BootFailed,
     CapacityFreed,
     CapacityRefused,
+    CodeChanged,
     DeadlinePassed,
     Disabled,
     Enabled,
@@ -38,6 +39,7 @@ from supervisor.fleet.policy.events import (
     MemorySampled,
     ReadyReceived,
     RestartCommanded,
+    Retired,
     ShutdownCommanded,
     SpawnFailed,
     SpawnSucceeded,
@@ -48,6 +50,7 @@ from supervisor.fleet.policy.events import (
 )
 from supervisor.fleet.policy.model import ALIVE, Limits, Phase, Sequel, Worker
 from supervisor.fleet.policy.moves import Decision, follow, launch
+from supervisor.fleet.policy.succession import renew_code, retire
 
 
 def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
@@ -70,6 +73,10 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
             return want_down(worker, now, limits)
         case ShutdownCommanded(timeout_s):
             return shut_down(worker, now, limits, timeout_s)
+        case Retired():
+            return retire(worker, now, limits)
+        case CodeChanged():
+            return renew_code(worker, now, limits)
         case Enabled():
             return enable(worker, now, limits)
         case Disabled(reason):
