@@ -140,6 +140,7 @@ class Fleet:
             await self._zygote.wait_warm()
         if not self._closing:
             await self._begin()
+            await self._wait_warm()
 
     async def take_over(self, records: Sequence[MemberRecord], routes: Mapping[BotId, RouteRecord]) -> None:
         """Go on in place of another master, in the same process: its workers run and are heard from now on.
@@ -174,7 +175,7 @@ class Fleet:
         Raises:
             ZygoteError: the zygote cannot be used as configured.
         """
-        await self.wait_warm()
+        await self._wait_warm()
         log.info("fleet.renewing", bots=len(self._renewal))
         self._renewal.begin()
 
@@ -192,7 +193,7 @@ class Fleet:
             if member.handle is None:
                 self._tell(member, events.MasterStarted())
 
-    async def wait_warm(self) -> None:
+    async def _wait_warm(self) -> None:
         """Wait until bots can be forked.
 
         Raises:
