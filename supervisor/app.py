@@ -319,10 +319,14 @@ class _WebhookServer:
         """Serve as ``settings`` say, with certificates as they are on disk now."""
         self._server.reconfigure(self._settings(settings))
 
+    def draft(self) -> WebhookRecord:
+        """Return what ``hand_over`` would, without file descriptors."""
+        return WebhookRecord(self._terms.listen, self._terms.port)
+
     async def hand_over(self) -> WebhookRecord:
         """Finish what has begun, and return what another server can go on with."""
-        terms, left = self._terms, await self._server.hand_over()
-        return WebhookRecord(terms.listen, terms.port, terms.has_tls, left.listener, left.clients)
+        left = await self._server.hand_over()
+        return msgspec.structs.replace(self.draft(), listener=left.listener, clients=left.clients)
 
     def status(self) -> WebhookStatus:
         """Return where it listens, and what it has taken in."""

@@ -8,7 +8,7 @@ Runs in: master.
 
 import asyncio
 import os
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
 
@@ -110,13 +110,20 @@ class Connection(web.RequestHandler):
         """Whether nothing is halfway: no request begun, no answer unsent."""
         if self._is_serving or self._has_heard or self._messages or self._waiter is None:
             return False
-        transport = self.transport
-        return isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size() == 0
+        return self.transport is not None and _as_transport(self.transport).get_write_buffer_size() == 0
 
     def hold(self) -> None:
-        """Read nothing more of a quiet connection: what comes waits in the kernel for another reader."""
-        assert isinstance(self.transport, asyncio.Transport)
-        self.transport.pause_reading()
+        """Read nothing more once nothing is halfway in: what comes waits in the kernel for another reader.
+
+        To be called again until ``is_quiet``: a request that has begun is read to its end first.
+        """
+        if self.transport is not None and self._is_whole():
+            _as_transport(self.transport).pause_reading()
+
+    def _is_whole(self) -> bool:
+        if self._is_serving:
+            return self._current_request is not None and self._current_request.content.is_eof()
+        return not self._has_heard
 
     def release(self) -> int | None:
         """End this hold on the client without ending the connection; return a file descriptor of it.
@@ -189,3 +196,7 @@ class Connection(web.RequestHandler):
     def log_exception(self, *_args: object, exc_info: object = None, **_kwargs: object) -> None:
         """Take what aiohttp could not cope with; it would log what was sent."""
         self._observer.failed(exc_info)
+
+
+def _as_transport(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    return cast(asyncio.Transport, transport)  # uvloop's are not derived from it

@@ -86,15 +86,13 @@ class Connections:
         not quiet after ``limit_s`` seconds.
         """
         deadline = self._clock() + limit_s
-        held: list[Connection] = []
-        while busy := self._open.difference(held):
-            for connection in [each for each in busy if each.is_quiet]:
+        while True:
+            for connection in self._open:
                 connection.hold()
-                held.append(connection)
-            if self._clock() >= deadline:
-                break
+            quiet = [each for each in self._open if each.is_quiet]
+            if len(quiet) == len(self) or self._clock() >= deadline:
+                return [fd for each in quiet if (fd := each.release()) is not None]
             await asyncio.sleep(_QUIET_POLL_S)
-        return [fd for each in held if (fd := each.release()) is not None]
 
     def end_overdue(self) -> None:
         """End each connection whose client has kept it waiting too long."""

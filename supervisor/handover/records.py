@@ -32,7 +32,6 @@ class WebhookRecord(msgspec.Struct, frozen=True):
 
     listen: str | None
     port: int
-    has_tls: bool
     listener: int = -1
     clients: tuple[int, ...] = ()
 
