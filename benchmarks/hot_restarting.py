@@ -86,11 +86,8 @@ def _row(bots: int) -> list[str]:
             began_at, renewed_s = _restart(scene)
             Event().wait(CALM_S)
             load.end()
-        return [
-            f"{bots} bots",
-            f"{renewed_s:.1f} s",
-            *_judge(scene, load.deliveries, began_at, began_at + renewed_s),
-        ]
+        judged = _judge(scene, load.deliveries, began_at, began_at + renewed_s)
+        return [f"{bots} bots", f"{renewed_s:.1f} s", *judged]
 
 
 def _restart(scene: Scene) -> tuple[float, float]:
