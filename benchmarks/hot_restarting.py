@@ -91,7 +91,7 @@ def _row(bots: int) -> list[str]:
 
 
 def _restart(scene: Scene) -> tuple[float, float]:
-    """Restart hot; return the moment the next master had proven itself, and seconds until all bots were new."""
+    """Restart hot; return the moment the next master had proven itself, and the seconds until all was new."""
     client = ControlClient(socket_path(scene.project.folder / "state"))
     before = client.restart().hot_restarts
     began_at = monotonic_s()
