@@ -31,9 +31,10 @@ from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
 from supervisor.control.live import LiveTable, report_progress
+from supervisor.control.policy.progress import describe_progress, progress_of
 from supervisor.control.server import ControlServer
 from supervisor.control.status import MasterState
-from supervisor.fleet.fleet import Fleet
+from supervisor.fleet.fleet import STUCK_S, Fleet
 from supervisor.fleet.lock import InstanceLock
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.fleet.zygote_start import StartedZygote
@@ -51,6 +52,7 @@ from supervisor.reload.policy.plan import Plan
 from supervisor.reload.reloader import Reloader, Sources
 from supervisor.requests import Requests, Wish, hold_signals
 from supervisor.roster import Roster
+from supervisor.service_manager import ServiceManager
 from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.inbox.schema import STATE_FILE
 from supervisor.updates.ingresses import Ingresses
@@ -226,10 +228,11 @@ async def _serve(
         closing.push_async_callback(front.aclose)
 
         async def apply(plan: Plan) -> None:
-            await front.adapt(plan.settings)
-            await fleet.reconfigure(plan.settings, plan.renewed)
-            router.retune(_router_settings(plan.settings))
-            await feed.adapt(plan.settings.bots_source)
+            with service.changing():
+                await front.adapt(plan.settings)
+                await fleet.reconfigure(plan.settings, plan.renewed)
+                router.retune(_router_settings(plan.settings))
+                await feed.adapt(plan.settings.bots_source)
 
         sources = Sources(lambda: load_settings(file.config_path, os.environ), join, feed.refresh)
         reloader = Reloader(file, answer, settings, sources, apply, requests.reload)
@@ -252,6 +255,8 @@ async def _serve(
             started_at=facts.started_at,
             hot_restarts=facts.hot_restarts,
         )
+        service = ServiceManager(os.environ, lambda: describe_progress(progress_of(master.status())))
+        closing.callback(service.close)
         server = _control_server(master, settings, None if left is None else left.control)
         closing.push_async_callback(server.aclose)
         estate.parts = EstateParts(front, ingresses, router, fleet, ledger, window, server, life.lock)
@@ -272,10 +277,12 @@ async def _serve(
             background.start(reloader.serve_requests())
             background.start(restarter.serve_requests())
             feed.run(reloader.offer)
+            service.ready()
             if on_ready is not None:
                 on_ready()
             if await requests.wait() is Wish.HAND_OVER:
                 reloader.close()
+                service.reloading()
                 handover = await estate.collect()
         finally:
             if handover is None:
@@ -285,6 +292,7 @@ async def _serve(
                 front.drain()
                 timeout_s = reloader.settings.stop.timeout
                 log.info("master.stopping", timeout_s=timeout_s)
+                service.stopping(timeout_s + STUCK_S)
                 await _stop_fleet(fleet, requests, timeout_s)
         await ingresses.aclose()
         log.info("master.stopped" if handover is None else "master.handed_over")

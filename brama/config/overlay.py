@@ -28,12 +28,17 @@ OWN_NAMES: Mapping[str, Location] = {
 #: Secrets of the master that a bot must not inherit.
 WITHHELD = frozenset({"ALLOWED_API_KEY", "WEBHOOK_SECRET"})
 
+#: By which a service manager talks to the master, and only to it: a bot must not speak in its name.
+_SERVICE = frozenset(
+    {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+)
+
 _SINGLE_KEYS = ("mode", "state_dir", "logs_dir")
 
 
 def is_withheld(name: str) -> bool:
     """Return whether a variable configures the master and is none of a bot's business."""
-    return name in WITHHELD or name.startswith(_PREFIX)
+    return name in WITHHELD or name in _SERVICE or name.startswith(_PREFIX)
 
 
 def lay_over(tree: dict[str, Any], environ: Mapping[str, str], report: Report) -> None:
