@@ -28,7 +28,7 @@ OWN_NAMES: Mapping[str, Location] = {
 #: Secrets of the master that a bot must not inherit.
 WITHHELD = frozenset({"ALLOWED_API_KEY", "WEBHOOK_SECRET"})
 
-_SINGLE_KEYS = ("mode", "state_dir", "logs_dir")
+_SINGLE_KEYS = ("mode", "state_dir", "logs_dir", "idle_timeout", "idle_unsafe")
 
 
 def is_withheld(name: str) -> bool:

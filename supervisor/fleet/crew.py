@@ -16,6 +16,7 @@ from brama.marks import instance_of
 from brama.messages import (
     Begun,
     BootFailed,
+    Dozing,
     Failed,
     FromWorker,
     Heartbeat,
@@ -27,6 +28,7 @@ from brama.messages import (
     Released,
     Returned,
     SettingsChanged,
+    StaysAwake,
 )
 from supervisor.fleet.boot import MEMORY_GUARD, Told, build_boot, told_of
 from supervisor.fleet.gate import Gate
@@ -226,6 +228,10 @@ class Crew:
             case BootFailed(cause, detail):
                 log.warning("worker.boot_failed", bot=bot_id, cause=cause, detail=detail)
                 self._tell(member, events.BootFailed(cause != "network", detail))
+            case Dozing():
+                self._tell(member, events.SleepAgreed())
+            case StaysAwake(reason):
+                self._tell(member, events.SleepRefused(reason))
             case Notice(code, text):
                 log.warning("bot.warned", bot=bot_id, code=code, text=text)
 

@@ -60,7 +60,7 @@ class Member:
             reason=reason,
             pid=worker.pid,
             generation=worker.generation,
-            restarts=max(worker.starts - 1, 0),
+            restarts=max(worker.starts - 1 - worker.wakes, 0),
             messages=self.messages,
             errors=self.errors,
             started_at=worker.started_at,

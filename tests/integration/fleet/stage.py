@@ -81,6 +81,10 @@ class PlayedRouter:
     reports: list[tuple[BotId, Report]] = field(default_factory=list)
     gone: list[tuple[BotId, bool]] = field(default_factory=list)
     charge: bool = False
+    #: Since when bots have nothing to do; who is not in here has.
+    idle: dict[BotId, float] = field(default_factory=dict)
+    #: Bots that updates wait for.
+    waiting: set[BotId] = field(default_factory=set)
 
     def worker_ready(self, bot_id: BotId, generation: Generation, send: Send) -> None:
         assert bot_id not in self.sends, "a second worker beside one that is not gone"
@@ -99,6 +103,12 @@ class PlayedRouter:
 
     def in_flight(self, bot_id: BotId) -> InFlight:
         return InFlight()
+
+    def waits(self, bot_id: BotId) -> bool:
+        return bot_id in self.waiting
+
+    def idle_since(self, bot_id: BotId) -> float | None:
+        return self.idle.get(bot_id)
 
     def deliver(self, bot_id: str, seq: int, raw: bytes = b"{}") -> None:
         self.sends[BotId(bot_id)]([Deliver(seq, seq, raw)])

@@ -9,7 +9,7 @@ import pytest
 
 from brama.ids import BotId, Generation, Seq, TelegramId, UpdateId
 from brama.messages import Begun, Deliver, Failed, Processed, Released, Returned, ToWorker
-from supervisor.updates.model import CommitFailedError, Reason, Row, Source
+from supervisor.updates.model import Backlog, CommitFailedError, Reason, Row, Source
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
 from supervisor.updates.router import MAX_ROWS_IN_MEMORY, Router, RouterSettings
@@ -54,6 +54,9 @@ class MemoryInbox:
             self.broken = False
             raise CommitFailedError("the disk is away")
         return [row for seq, row in sorted(self.rows.items()) if seq > after_seq][:max_rows]
+
+    def backlog(self, source: Source) -> Backlog:
+        return Backlog(len(self.rows) - len(self.ends), 0)
 
     def processed(self, seqs: Sequence[Seq]) -> None:
         self.ends += [("processed", seq) for seq in seqs]
