@@ -61,6 +61,8 @@ class Member:
             pid=worker.pid,
             generation=worker.generation,
             restarts=max(worker.starts - 1 - worker.wakes, 0),
+            wakes=worker.wakes,
+            idle_timeout_s=self.limits.idle_timeout_s,
             messages=self.messages,
             errors=self.errors,
             started_at=worker.started_at,
