@@ -41,4 +41,4 @@ def choose_for_room(idle: Iterable[tuple[BotId, float, float | None]], count: in
         for bot_id, idle_since, refused_at in idle
         if refused_at is None or now - refused_at >= PRESSED_AGAIN_S
     ]
-    return [bot_id for _, bot_id in sorted(willing)[:count]]
+    return [bot_id for _, bot_id in sorted(willing)[: max(count, 0)]]
