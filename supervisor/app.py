@@ -224,6 +224,7 @@ async def _serve(
             cores=len(os.sched_getaffinity(0)),
         )
         ingresses.report_to(fleet)
+        router.call_when_waiting(fleet.updates_waited)
         closing.push_async_callback(ingresses.aclose)
         closing.push_async_callback(front.aclose)
 

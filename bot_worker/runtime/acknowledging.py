@@ -63,6 +63,13 @@ class Acknowledger:
             await asyncio.sleep(max(0.0, self._next_at - monotonic_s()) if self._failures else 0.0)
             await self._save(self._application)
 
+    async def save(self) -> bool:
+        """Save now, if there is something that keeps state; return whether that worked."""
+        if self._application is None:
+            return True
+        await self._save(self._application)
+        return not self._failures
+
     # --- around each saving, whoever asked for it ---------------------------------------------------
 
     def take_group(self) -> list[Ending]:

@@ -33,7 +33,7 @@ _SERVICE = frozenset(
     {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
 )
 
-_SINGLE_KEYS = ("mode", "state_dir", "logs_dir")
+_SINGLE_KEYS = ("mode", "state_dir", "logs_dir", "idle_timeout", "idle_unsafe")
 
 
 def is_withheld(name: str) -> bool:

@@ -32,6 +32,7 @@ class Room:
         self._clock = clock
         self._processes = 0
         self._waiting: dict[BotId, None] = {}
+        self._urgent: dict[BotId, None] = {}
         self._reading = 1.0
         self._read_at = float("-inf")
 
@@ -48,15 +49,28 @@ class Room:
             self._waiting.setdefault(bot_id)
         else:
             self._waiting.pop(bot_id, None)
+            self._urgent.pop(bot_id, None)
         return freed and after is not Phase.CAPACITY and bool(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Bots that wait for room."""
+        return len(self._waiting)
+
+    def hurry(self, bot_id: BotId) -> None:
+        """Have a bot that waits for room go before those that nobody waits for."""
+        if bot_id in self._waiting:
+            self._urgent.setdefault(bot_id)
 
     def refusal(self) -> str | None:
         """Return why the process that was counted last may not start; None: it may."""
         return decide_refusal(self.capacity, self._processes - 1, self._free())
 
     def next_in_line(self) -> Iterator[BotId]:
-        """Yield bots that wait, longest first, for as long as there is room."""
-        for bot_id in list(self._waiting):
+        """Yield bots that wait, those with updates and then the longest first, while there is room."""
+        if decide_refusal(self.capacity, self._processes, self._free()) is not None:
+            return
+        for bot_id in dict.fromkeys([*self._urgent, *self._waiting]):
             if decide_refusal(self.capacity, self._processes, self._free()) is not None:
                 return
             yield bot_id

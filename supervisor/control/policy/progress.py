@@ -27,8 +27,9 @@ class Trouble:
 class Progress:
     """How many of the ``wanted`` bots are ``up``, how many have ``settled``, how many processes live.
 
-    ``held`` of the wanted bots are still STARTING and say what holds them up. ``troubles`` names at most
-    MAX_TROUBLES of the wanted bots that have settled and are not up, or are held up.
+    ``sleeping`` of those that are up have no process. ``held`` of the wanted bots are still STARTING and say
+    what holds them up. ``troubles`` names at most MAX_TROUBLES of the wanted bots that have settled and are
+    not up, or are held up.
     """
 
     state: MasterState
@@ -39,6 +40,7 @@ class Progress:
     alive: int
     troubles: tuple[Trouble, ...] = ()
     held: int = 0
+    sleeping: int = 0
 
     @property
     def unnamed_troubles(self) -> int:
@@ -69,6 +71,7 @@ def progress_of(status: Status) -> Progress:
             for worker in (troubled + held)[:MAX_TROUBLES]
         ),
         held=len(held),
+        sleeping=sum(worker.state == "SLEEPING" for worker in settled),
     )
 
 
@@ -96,4 +99,6 @@ def describe_progress(progress: Progress, stopping_from: int | None = None) -> s
         return f"stopping {total - progress.alive}/{total}"
     if not progress.is_settled:
         return f"starting {progress.settled}/{progress.wanted}"
-    return f"{progress.up} of {progress.wanted} {'bot' if progress.wanted == 1 else 'bots'} running"
+    running = f"{progress.up - progress.sleeping} of {progress.wanted}"
+    asleep = f", {progress.sleeping} sleeping" if progress.sleeping else ""
+    return f"{running} {'bot' if progress.wanted == 1 else 'bots'} running{asleep}"

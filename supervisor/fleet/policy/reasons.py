@@ -15,6 +15,8 @@ STARTING_UP = "the supervisor is starting"
 SHUTTING_DOWN = "the supervisor is stopping"
 STOP_COMMANDED = "stopping by command"
 RESTART_COMMANDED = "restarting by command"
+FALLING_ASLEEP = "idle: falling asleep"
+ASLEEP = "its next update wakes it"
 
 _MEGABYTE = 1024 * 1024
 
@@ -46,6 +48,11 @@ def not_polling(start_timeout_s: float) -> str:
 def hung(worker_timeout_s: float) -> str:
     """Return why a running worker was ended."""
     return f"hung: no heartbeat for {seconds(worker_timeout_s)} (limits.worker_timeout)"
+
+
+def stays_awake(detail: str) -> str:
+    """Return why an idle bot runs on."""
+    return f"stays awake: {detail}"
 
 
 def over_memory(used_bytes: int, cap_bytes: int) -> str:
