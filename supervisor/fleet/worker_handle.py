@@ -110,7 +110,9 @@ class WorkerHandle:
             self._seen = frozenset(now | earlier)
 
     def _link_broke(self, reason: str) -> None:
-        self._grace = self._loop.call_later(BROKEN_GRACE_S, self._on_broken, reason)
+        # Whose words are not understood is to do nothing more: all of it would be done again.
+        grace_s = 0.0 if self._link.is_torn else BROKEN_GRACE_S
+        self._grace = self._loop.call_later(grace_s, self._on_broken, reason)
 
     def _ended(self) -> None:
         if self._grace is not None:

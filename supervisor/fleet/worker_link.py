@@ -53,6 +53,8 @@ class WorkerLink:
         self._writing = False
         self._readable = True
         self._closed = False
+        #: Whether it ended with something that is no message.
+        self.is_torn = False
         os.set_blocking(self._fd, False)
         loop.add_reader(self._fd, self._read_once)
 
@@ -110,6 +112,7 @@ class WorkerLink:
                 for message in decode_from_worker(body):
                     self._on_message(message)
         except ProtocolError as error:
+            self.is_torn = True
             self._break(f"wrote nonsense into its pipe: {error}")
             return False
         return True
