@@ -1,4 +1,4 @@
-"""``make chaos``: faults of every kind strike at random under a stream of updates, then everything is counted.
+"""``make chaos``: faults of every kind strike at random under a stream of updates, then all is counted.
 
 What strikes is listed in ``benchmarks/faults/registry.py``; what strikes when comes from a seed. Half of the
 bots poll at first, the others are delivered to over TLS through nginx, where it is installed. The verdict
@@ -59,7 +59,7 @@ CONFIGURATION = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run; ``left_out`` are the kinds of fault this machine cannot have, each with the reason."""
+    """What came of a run; ``left_out``: the kinds of fault this machine cannot have, with the reasons."""
 
     verdict: Verdict
     left_out: Mapping[str, str]
@@ -122,7 +122,7 @@ def _front(folder: Path, stack: ExitStack) -> Front:
 
 
 def _disk(folder: Path, stack: ExitStack) -> SmallDisk | None:
-    """Return a disk for the state alone, mounted until ``stack`` is closed; None where that is not allowed."""
+    """Return a disk for the state alone until ``stack`` is closed; None where none may be mounted."""
     try:
         return stack.enter_context(small_disk(folder / "disk", DISK_MB))
     except PermissionError:

@@ -16,7 +16,7 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 @dataclass(slots=True)
 class WallClock:
-    """The wall clock of processes that are started with ``environment``; their monotonic clock is the machine's.
+    """The wall clock of processes started with ``environment``; their monotonic clock is the machine's.
 
     Attributes:
         offset_s: how far it is ahead of the machine's, in seconds.

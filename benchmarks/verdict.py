@@ -208,7 +208,7 @@ def _may_repeat(evidence: Evidence, bot: int, answered_at: float) -> bool:
 
 
 def _came_between(evidence: Evidence, death: Strike, bot: int, first: float, last: float) -> bool:
-    """Return whether ``death`` came before what happened from ``first`` to ``last`` was surely written down."""
+    """Return whether ``death`` came before what happened from ``first`` to ``last`` was written down."""
     held_s = sum(
         max(min(strike.over_at, death.at) - max(strike.at, first), 0.0)
         for strike in evidence.strikes

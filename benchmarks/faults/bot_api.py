@@ -26,8 +26,8 @@ class Trouble:
         kind: one of the sandbox's faults.
         methods: of all bots, until it is over.
         answers: how many answers of the struck bot, at most.
-        is_final: such an answer's update is given up by the documented rules: the handler raised an error that
-            says nothing about a retry.
+        is_final: such an answer's update is given up by the documented rules: its handler raises an error
+            that is not retried.
     """
 
     kind: str

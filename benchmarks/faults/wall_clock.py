@@ -6,7 +6,7 @@ from benchmarks.play import Play
 from benchmarks.schedule import Blow
 from brama.clock import monotonic_s
 
-#: Seconds ahead of the machine's clock; from one to the next it is an hour and a half at least, two days at most.
+#: Seconds ahead of the machine's clock; from one to another it is an hour and a half to two days.
 OFFSETS_S = (-90_000, -5_400, 0, 5_400, 90_000)
 
 
