@@ -62,9 +62,16 @@ class Feeder:
         """Feed nothing any more; give back all that has not begun, and whatever comes later."""
         self._closed = True
         self._application = None
+        self._outbox.returned([*self._tracker.give_back(), *self._take_backlog()])
+
+    def give_back(self) -> None:
+        """Give back what waits here: the master decides anew what may go before an update that failed."""
+        self._outbox.returned(self._take_backlog())
+
+    def _take_backlog(self) -> list[int]:
         waiting = [message.seq for message in self._backlog]
         self._backlog.clear()
-        self._outbox.returned([*self._tracker.give_back(), *waiting])
+        return waiting
 
     def fill(self) -> None:
         """Put updates into the application's queue while its update processor has room for them."""

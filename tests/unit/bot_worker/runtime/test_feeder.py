@@ -56,6 +56,19 @@ def test_no_more_than_the_processor_takes_on():
     assert len(feeder) == 0
 
 
+def test_what_is_given_back_for_a_retry_is_what_waits_and_later_ones_are_taken():
+    feeder, channel, _ = a_feeder()
+    application = an_application()
+    for number in (1, 2, 3):
+        feeder.deliver(update(number))
+    feeder.open(application)
+    feeder.give_back()
+    assert channel.sent == [Returned([2, 3])]
+    feeder.deliver(update(4))
+    feeder.freed()
+    assert ids(application) == [1, 4]
+
+
 def test_closing_gives_back_what_no_handler_has_seen():
     feeder, channel, tracker = a_feeder()
     application = an_application(slots=2)
