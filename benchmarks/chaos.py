@@ -159,7 +159,6 @@ def _storm(play: Play, seconds: float, schedule: list[Blow]) -> None:
 
 def _settle(play: Play) -> None:
     """Undo what is still to be undone; wait until nothing waits at Telegram or in the inbox."""
-    play.undo(everything=True)
     deadline = monotonic_s() + SETTLE_TIMEOUT_S
     while trouble := _unsettled(play):
         if monotonic_s() > deadline:
@@ -169,6 +168,8 @@ def _settle(play: Play) -> None:
 
 def _unsettled(play: Play) -> str:
     """Return in words what is not over yet."""
+    if not play.undo(everything=True):
+        return "not every fault is over"
     if pending := sum(bot.pending for bot in play.stage.control.world_state().bots):
         return f"{pending} updates still wait at Telegram"
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from sandbox.calls import SentCall
 from supervisor.updates.model import Reason, Tally
@@ -10,25 +11,37 @@ from supervisor.updates.model import Reason, Tally
 Message = tuple[int, int, int]
 
 
+class Effect(Enum):
+    """What a fault may do to acknowledgements."""
+
+    #: Nothing.
+    NONE = "none"
+    #: They wait until it is over.
+    HOLDS = "holds"
+    #: A process ended whose answers may not have been acknowledged: the bot's worker, or the master.
+    KILLS = "kills"
+
+
 @dataclass(frozen=True, slots=True)
 class Strike:
     """One fault that happened; moments in monotonic seconds.
 
     Attributes:
         kind: what the table calls it.
+        over_at: when the process had ended at the latest, or what was held up could go on.
         telegram_id: the bot it concerned, None: all.
-        is_deadly: a process ended whose answers may not have been acknowledged yet: the bot's worker, or the
-            master.
-        over_at: when what it held up could go on; acknowledgements may have waited until then.
+        effect: on acknowledgements.
         refused: how many of the bot's answers the Bot API refused such that they must be given up.
+        repeated: how many of the bot's answers the Bot API asked to give again later; others may pass them.
     """
 
     kind: str
     at: float
     over_at: float
     telegram_id: int | None = None
-    is_deadly: bool = False
+    effect: Effect = Effect.NONE
     refused: int = 0
+    repeated: int = 0
 
     def concerns(self, bot: int) -> bool:
         """Return whether it concerned a bot."""

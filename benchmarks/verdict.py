@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from benchmarks.evidence import Evidence, Strike
+from benchmarks.evidence import Effect, Evidence, Strike
 from benchmarks.pauses import NONE, Pause, longest_pause
 from benchmarks.project import Project
 from supervisor.updates.model import Reason, Tally
@@ -36,7 +36,7 @@ class Verdict:
     Attributes:
         strikes: by kind, how often.
         letters: by reason, how many.
-        disordered: chats whose first answers are out of order.
+        overtaken: messages that were answered after a later one of their chat.
         pause: the longest of any bot, which is ``pause_of``.
     """
 
@@ -47,8 +47,7 @@ class Verdict:
     repeated: int
     letters: Counter[Reason]
     lost: int
-    chats: int
-    disordered: int
+    overtaken: int
     pause: Pause
     pause_of: str
     broken: tuple[str, ...]
@@ -69,7 +68,7 @@ class Verdict:
         rows += [
             ["processed twice, across a death", str(self.repeated)],
             ["lost", str(self.lost)],
-            ["order of first answers kept", f"{self.chats - self.disordered} of {self.chats} chats"],
+            ["order: overtaken in their chat, after a 429", str(self.overtaken)],
             ["longest pause of a bot", f"{self.pause.length_s:.2f} s ({self.pause_of})"],
             ["promises broken", str(len(self.broken))],
         ]
@@ -83,6 +82,7 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
     for call in evidence.answers:
         chat = int(call.params["chat_id"]) - 1
         seen[call.bot, chat][int(call.params["text"])].append(call.at_ms / 1000)
+    late = {place: numbers for place, each in seen.items() if (numbers := _find_late(each))}
     broken = [
         f"{names[bot]}, chat {chat}: {words}"
         for bot, chat in evidence.sent
@@ -91,7 +91,11 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
     broken += [
         f"{names[bot]}: {words}"
         for bot, tally in evidence.tallies.items()
-        for words in (*_broken_sums(evidence, bot, tally), *_broken_letters(evidence, bot))
+        for words in (
+            *_broken_sums(evidence, bot, tally),
+            *_broken_letters(evidence, bot),
+            *_broken_order(evidence, bot, late),
+        )
     ]
     if evidence.survivors:
         broken.append(f"{evidence.survivors} processes outlived the stop")
@@ -106,8 +110,7 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
         repeated=sum(len(each) - 1 for each in times),
         letters=Counter(letter.reason for letter in evidence.letters.values()),
         lost=sum(len(_missing(evidence, bot, chat, seen[bot, chat])) for bot, chat in evidence.sent),
-        chats=len(evidence.sent),
-        disordered=sum(_is_disordered(each) for each in seen.values()),
+        overtaken=sum(map(len, late.values())),
         pause=pause,
         pause_of=pause_of,
         broken=tuple(broken),
@@ -120,8 +123,6 @@ def _broken_in_chat(evidence: Evidence, bot: int, chat: int, seen: Seen) -> Iter
         yield f"lost {len(missing)}: {missing[:NAMED]}"
     if strangers := [number for number in seen if number >= len(evidence.sent[bot, chat])]:
         yield f"answered what nobody sent: {strangers[:NAMED]}"
-    if _is_disordered(seen):
-        yield "first answers out of order"
     for number, times in seen.items():
         for earlier, later in pairwise(times):
             if not any(_explains(evidence, strike, bot, earlier, later) for strike in evidence.strikes):
@@ -137,8 +138,14 @@ def _broken_in_chat(evidence: Evidence, bot: int, chat: int, seen: Seen) -> Iter
             yield f"{number} was answered and given up without a death before its acknowledgement"
 
 
-def _is_disordered(seen: Seen) -> bool:
-    return list(seen) != sorted(seen)
+def _find_late(seen: Seen) -> list[int]:
+    """Return the messages that were first answered after a later one of their chat."""
+    late, latest = [], -1
+    for number in seen:
+        if number < latest:
+            late.append(number)
+        latest = max(latest, number)
+    return late
 
 
 def _missing(evidence: Evidence, bot: int, chat: int, seen: Seen) -> list[int]:
@@ -172,7 +179,7 @@ def _broken_letters(evidence: Evidence, bot: int) -> Iterator[str]:
     """
     reasons = Counter(letter.reason for (owner, _, _), letter in evidence.letters.items() if owner == bot)
     strikes = [strike for strike in evidence.strikes if strike.concerns(bot)]
-    deaths = [strike for strike in strikes if strike.is_deadly]
+    deaths = [strike for strike in strikes if strike.effect is Effect.KILLS]
     refusals = [strike for strike in strikes if strike.refused]
     most = sum(strike.refused for strike in refusals)
     least = sum(
@@ -188,10 +195,21 @@ def _broken_letters(evidence: Evidence, bot: int) -> Iterator[str]:
         yield f"{reasons[Reason.POISON]} updates poison at {by_worker} deaths"
 
 
+def _broken_order(
+    evidence: Evidence, bot: int, late: Mapping[tuple[int, int], Sequence[int]]
+) -> Iterator[str]:
+    """Yield in words where more was overtaken than the Bot API asked to give again later."""
+    overtaken = {chat: numbers for (owner, chat), numbers in late.items() if owner == bot}
+    most = sum(strike.repeated for strike in evidence.strikes if strike.telegram_id == bot)
+    if sum(map(len, overtaken.values())) > most:
+        shown = ", ".join(f"{numbers[:NAMED]} in chat {chat}" for chat, numbers in overtaken.items())
+        yield f"first answers out of order: {shown}; {most} answers were to be repeated"
+
+
 def _explains(evidence: Evidence, death: Strike, bot: int, earlier: float, later: float) -> bool:
     """Return whether a strike is a death that may have come between an answer and its acknowledgement."""
     return (
-        death.is_deadly
+        death.effect is Effect.KILLS
         and death.concerns(bot)
         and death.at <= later + CLOCK_SLACK_S
         and _came_between(evidence, death, bot, earlier, earlier)
@@ -200,7 +218,7 @@ def _explains(evidence: Evidence, death: Strike, bot: int, earlier: float, later
 
 def _may_repeat(evidence: Evidence, bot: int, answered_at: float) -> bool:
     return any(
-        death.is_deadly
+        death.effect is Effect.KILLS
         and death.concerns(bot)
         and _came_between(evidence, death, bot, answered_at, answered_at)
         for death in evidence.strikes
@@ -212,9 +230,9 @@ def _came_between(evidence: Evidence, death: Strike, bot: int, first: float, las
     held_s = sum(
         max(min(strike.over_at, death.at) - max(strike.at, first), 0.0)
         for strike in evidence.strikes
-        if strike.concerns(bot)
+        if strike.effect is Effect.HOLDS and strike.concerns(bot)
     )
-    return first - CLOCK_SLACK_S <= death.at <= last + ACKNOWLEDGED_S + held_s
+    return first - CLOCK_SLACK_S <= death.over_at and death.at <= last + ACKNOWLEDGED_S + held_s
 
 
 def _longest_pause(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.evidence import Strike
+from benchmarks.evidence import Effect, Strike
 from benchmarks.faults.kind import Kind
 from benchmarks.play import Play
 from benchmarks.schedule import Blow
@@ -52,9 +52,12 @@ class Trouble:
             fired = {fault.id: fault.fired for fault in control.faults()}
             for fault in faults:
                 control.remove_fault(fault)
-            refused = fired[faults[-1]] if self.is_final else 0
-            telegram_id = None if self.methods else bot.telegram_id
-            play.strikes.append(Strike(blow.kind, began_at, monotonic_s(), telegram_id, refused=refused))
+            hit = fired[faults[-1]] if self.answers else 0
+            refused, repeated = (hit, 0) if self.is_final else (0, hit)
+            strike = Strike(
+                blow.kind, began_at, monotonic_s(), bot.telegram_id, Effect.NONE, refused, repeated
+            )
+            play.strikes.append(strike)
 
         play.later(SHORTEST_S + (LONGEST_S - SHORTEST_S) * blow.share, mend)
         return True

@@ -1,6 +1,6 @@
 """A disk without room."""
 
-from benchmarks.evidence import Strike
+from benchmarks.evidence import Effect, Strike
 from benchmarks.faults.kind import Kind
 from benchmarks.play import Play
 from benchmarks.schedule import Blow
@@ -21,7 +21,7 @@ def _fill(play: Play, blow: Blow) -> bool:
     def free() -> None:
         disk.free()
         # The inbox looks for room no later than this.
-        play.strikes.append(Strike(blow.kind, began_at, monotonic_s() + LONGEST_WAIT_S))
+        play.strikes.append(Strike(blow.kind, began_at, monotonic_s() + LONGEST_WAIT_S, effect=Effect.HOLDS))
 
     play.later(SHORTEST_S + (LONGEST_S - SHORTEST_S) * blow.share, free)
     return True

@@ -1,6 +1,6 @@
 """SIGKILL, of whatever there is."""
 
-from benchmarks.evidence import Strike
+from benchmarks.evidence import Effect, Strike
 from benchmarks.faults.kind import Kind
 from benchmarks.play import Play
 from benchmarks.processes import sigkill
@@ -14,7 +14,7 @@ def _kill_worker(play: Play, blow: Blow) -> bool:
         moment = sigkill(play.peer.worker_pid(bot))
     except (LookupError, ProcessLookupError):
         return False  # it is between two lives
-    play.strikes.append(Strike(blow.kind, moment, moment, bot.telegram_id, is_deadly=True))
+    play.strikes.append(Strike(blow.kind, moment, moment, bot.telegram_id, Effect.KILLS))
     return True
 
 
@@ -32,13 +32,13 @@ def _kill_master(play: Play, blow: Blow) -> bool:
     if play.disk is not None and play.disk.is_full:
         return False  # the next one would say so and end
     moment = play.peer.kill()
-    play.strikes.append(Strike(blow.kind, moment, moment, is_deadly=True))
+    play.strikes.append(Strike(blow.kind, moment, moment, effect=Effect.KILLS))
     play.peer.start(play.project)
     return True
 
 
 KILLS = (
     Kind("SIGKILL of a worker", 6, _kill_worker),
-    Kind("SIGKILL of the zygote", 2, _kill_zygote),
+    Kind("SIGKILL of the zygote", 1, _kill_zygote),
     Kind("SIGKILL of the master", 2, _kill_master),
 )

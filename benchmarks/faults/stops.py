@@ -4,7 +4,7 @@ import os
 import signal
 from contextlib import suppress
 
-from benchmarks.evidence import Strike
+from benchmarks.evidence import Effect, Strike
 from benchmarks.faults.kind import Kind
 from benchmarks.play import Play
 from benchmarks.schedule import Blow
@@ -28,7 +28,7 @@ def _hang_worker(play: Play, blow: Blow) -> bool:
     if pid is None or not _signal(pid, signal.SIGSTOP):
         return False
     moment = monotonic_s()
-    play.strikes.append(Strike(blow.kind, moment, moment, bot.telegram_id, is_deadly=True))
+    play.strikes.append(Strike(blow.kind, moment, moment, bot.telegram_id, Effect.KILLS))
     return True
 
 
@@ -53,7 +53,7 @@ def _stop(play: Play, blow: Blow, pid: int, telegram_id: int | None) -> bool:
     def go_on() -> None:
         play.standing.remove(pid)
         _signal(pid, signal.SIGCONT)
-        play.strikes.append(Strike(blow.kind, began_at, monotonic_s(), telegram_id))
+        play.strikes.append(Strike(blow.kind, began_at, monotonic_s(), telegram_id, Effect.HOLDS))
 
     play.later(SHORTEST_S + (LONGEST_S - SHORTEST_S) * blow.share, go_on)
     return True

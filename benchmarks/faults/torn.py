@@ -3,7 +3,9 @@
 import os
 import signal
 
-from benchmarks.evidence import Strike
+import psutil
+
+from benchmarks.evidence import Effect, Strike
 from benchmarks.faults.kind import Kind
 from benchmarks.play import Play
 from benchmarks.schedule import Blow
@@ -19,8 +21,16 @@ def _tear(play: Play, blow: Blow) -> bool:
         os.kill(pid, signal.SIGUSR1)
     except ProcessLookupError:
         return False
-    moment = monotonic_s()
-    play.strikes.append(Strike(blow.kind, moment, moment, bot.telegram_id, is_deadly=True))
+    began_at = monotonic_s()
+
+    def note_end() -> None:
+        if psutil.pid_exists(pid):
+            play.later(0.0, note_end)
+        else:
+            strike = Strike(blow.kind, began_at, monotonic_s(), bot.telegram_id, Effect.KILLS)
+            play.strikes.append(strike)
+
+    play.later(0.0, note_end)
     return True
 
 
