@@ -24,8 +24,8 @@ class Ours:
     name = "brama-supervisor"
     settings = "waits of 0, 1, 5, 15, 45 s, budget raised to 1000 deaths; durability full"
 
-    def __init__(self, extra: dict[str, object] | None = None, environment: Mapping[str, str] = {}) -> None:
-        self._extra = extra or {}
+    def __init__(self, extra: Mapping[str, object] = {}, environment: Mapping[str, str] = {}) -> None:
+        self._extra = extra
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._config = Path()
