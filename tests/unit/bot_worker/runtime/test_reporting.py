@@ -1,9 +1,6 @@
 """Reports join into few messages, and acknowledgements wait for the saving that covers them."""
 
 import asyncio
-from datetime import timedelta
-
-from telegram.error import RetryAfter
 
 from bot_worker.runtime.acknowledging import Acknowledger
 from bot_worker.runtime.notices import Notices
@@ -104,7 +101,7 @@ async def test_an_update_that_ends_during_a_saving_waits_for_the_next():
 async def test_what_is_to_be_tried_again_waits_for_no_saving():
     acknowledger, application, channel = an_acknowledger()
     failed = Entry(1, None)
-    failed.failure = Failure.of(RetryAfter(timedelta(seconds=3)))
+    failed.failure = Failure("telegram.error.RetryAfter", "", "", retry_after_s=3.0, before_send=False)
     acknowledger.done(failed)
     await turn()
     assert [type(message) for message in channel.sent] == [Failed]
