@@ -32,7 +32,6 @@ class Strike:
         telegram_id: the bot it concerned, None: all.
         effect: on acknowledgements.
         refused: how many of the bot's answers the Bot API refused such that they must be given up.
-        repeated: how many of the bot's answers the Bot API asked to give again later; others may pass them.
     """
 
     kind: str
@@ -41,7 +40,6 @@ class Strike:
     telegram_id: int | None = None
     effect: Effect = Effect.NONE
     refused: int = 0
-    repeated: int = 0
 
     def concerns(self, bot: int) -> bool:
         """Return whether it concerned a bot."""

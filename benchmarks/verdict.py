@@ -36,7 +36,7 @@ class Verdict:
     Attributes:
         strikes: by kind, how often.
         letters: by reason, how many.
-        overtaken: messages that were answered after a later one of their chat.
+        disordered: how many of ``chats`` have a message that was answered after a later one.
         pause: the longest of any bot, which is ``pause_of``.
     """
 
@@ -47,7 +47,8 @@ class Verdict:
     repeated: int
     letters: Counter[Reason]
     lost: int
-    overtaken: int
+    chats: int
+    disordered: int
     pause: Pause
     pause_of: str
     broken: tuple[str, ...]
@@ -68,7 +69,7 @@ class Verdict:
         rows += [
             ["processed twice, across a death", str(self.repeated)],
             ["lost", str(self.lost)],
-            ["order: overtaken in their chat, after a 429", str(self.overtaken)],
+            ["order of first answers kept", f"{self.chats - self.disordered} of {self.chats} chats"],
             ["longest pause of a bot", f"{self.pause.length_s:.2f} s ({self.pause_of})"],
             ["promises broken", str(len(self.broken))],
         ]
@@ -82,7 +83,6 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
     for call in evidence.answers:
         chat = int(call.params["chat_id"]) - 1
         seen[call.bot, chat][int(call.params["text"])].append(call.at_ms / 1000)
-    late = {place: numbers for place, each in seen.items() if (numbers := _find_late(each))}
     broken = [
         f"{names[bot]}, chat {chat}: {words}"
         for bot, chat in evidence.sent
@@ -91,11 +91,7 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
     broken += [
         f"{names[bot]}: {words}"
         for bot, tally in evidence.tallies.items()
-        for words in (
-            *_broken_sums(evidence, bot, tally),
-            *_broken_letters(evidence, bot),
-            *_broken_order(evidence, bot, late),
-        )
+        for words in (*_broken_sums(evidence, bot, tally), *_broken_letters(evidence, bot))
     ]
     if evidence.survivors:
         broken.append(f"{evidence.survivors} processes outlived the stop")
@@ -110,7 +106,8 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
         repeated=sum(len(each) - 1 for each in times),
         letters=Counter(letter.reason for letter in evidence.letters.values()),
         lost=sum(len(_missing(evidence, bot, chat, seen[bot, chat])) for bot, chat in evidence.sent),
-        overtaken=sum(map(len, late.values())),
+        chats=len(evidence.sent),
+        disordered=sum(bool(_find_late(each)) for each in seen.values()),
         pause=pause,
         pause_of=pause_of,
         broken=tuple(broken),
@@ -123,6 +120,8 @@ def _broken_in_chat(evidence: Evidence, bot: int, chat: int, seen: Seen) -> Iter
         yield f"lost {len(missing)}: {missing[:NAMED]}"
     if strangers := [number for number in seen if number >= len(evidence.sent[bot, chat])]:
         yield f"answered what nobody sent: {strangers[:NAMED]}"
+    if late := _find_late(seen):
+        yield f"answered after a later one: {late[:NAMED]}"
     for number, times in seen.items():
         for earlier, later in pairwise(times):
             if not any(_explains(evidence, strike, bot, earlier, later) for strike in evidence.strikes):
@@ -193,17 +192,6 @@ def _broken_letters(evidence: Evidence, bot: int) -> Iterator[str]:
     by_worker = sum(death.telegram_id == bot for death in deaths)
     if reasons[Reason.POISON] * DEATHS_OF_POISON > by_worker:
         yield f"{reasons[Reason.POISON]} updates poison at {by_worker} deaths"
-
-
-def _broken_order(
-    evidence: Evidence, bot: int, late: Mapping[tuple[int, int], Sequence[int]]
-) -> Iterator[str]:
-    """Yield in words where more was overtaken than the Bot API asked to give again later."""
-    overtaken = {chat: numbers for (owner, chat), numbers in late.items() if owner == bot}
-    most = sum(strike.repeated for strike in evidence.strikes if strike.telegram_id == bot)
-    if sum(map(len, overtaken.values())) > most:
-        shown = ", ".join(f"{numbers[:NAMED]} in chat {chat}" for chat, numbers in overtaken.items())
-        yield f"first answers out of order: {shown}; {most} answers were to be repeated"
 
 
 def _explains(evidence: Evidence, death: Strike, bot: int, earlier: float, later: float) -> bool:

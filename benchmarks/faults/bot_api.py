@@ -52,11 +52,8 @@ class Trouble:
             fired = {fault.id: fault.fired for fault in control.faults()}
             for fault in faults:
                 control.remove_fault(fault)
-            hit = fired[faults[-1]] if self.answers else 0
-            refused, repeated = (hit, 0) if self.is_final else (0, hit)
-            strike = Strike(
-                blow.kind, began_at, monotonic_s(), bot.telegram_id, Effect.NONE, refused, repeated
-            )
+            refused = fired[faults[-1]] if self.is_final else 0
+            strike = Strike(blow.kind, began_at, monotonic_s(), bot.telegram_id, Effect.NONE, refused)
             play.strikes.append(strike)
 
         play.later(SHORTEST_S + (LONGEST_S - SHORTEST_S) * blow.share, mend)

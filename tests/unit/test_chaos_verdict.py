@@ -65,7 +65,7 @@ def test_a_run_without_fault_breaks_nothing():
     verdict = judge(FINE, PROJECT)
     assert verdict.broken == ()
     assert (verdict.sent, verdict.processed, verdict.lost, verdict.repeated) == (3, 3, 0, 0)
-    assert ["order: overtaken in their chat, after a 429", "0"] in verdict.rows()
+    assert ["order of first answers kept", "1 of 1 chats"] in verdict.rows()
     assert ["longest pause of a bot", "1.00 s (bot0000)"] in verdict.rows()
 
 
@@ -93,12 +93,6 @@ def test_an_answer_that_the_bot_api_refused_is_given_up(strikes: list[Strike]):
     assert (verdict.broken, verdict.letters[Reason.HANDLER_ERROR], verdict.lost) == ((), 1, 0)
 
 
-def test_an_answer_that_was_to_be_repeated_may_be_overtaken():
-    strike = Strike("429 with retry_after", 9, 12, BOT, repeated=2)
-    verdict = judge(replace(FINE, answers=FINE.answers[::-1], strikes=[strike]), PROJECT)
-    assert (verdict.broken, verdict.overtaken) == ((), 2)
-
-
 def test_a_death_that_took_a_while_explains_what_was_answered_meanwhile():
     torn = Strike("torn frame of a worker", 11.0, 12.5, BOT, Effect.KILLS)
     assert judge(replace(FINE, answers=TWICE, strikes=[torn]), PROJECT).broken == ()
@@ -106,13 +100,7 @@ def test_a_death_that_took_a_while_explains_what_was_answered_meanwhile():
 
 BROKEN: dict[str, dict[str, Any]] = {
     "lost 1: [2]": {"answers": FINE.answers[:2]},
-    "first answers out of order: [1, 0] in chat 0; 0 answers were to be repeated": {
-        "answers": FINE.answers[::-1]
-    },
-    "first answers out of order: [1, 0] in chat 0; 1 answers were to be repeated": {
-        "answers": FINE.answers[::-1],
-        "strikes": [Strike("429 with retry_after", 9, 12, BOT, repeated=1)],
-    },
+    "answered after a later one: [1, 0]": {"answers": FINE.answers[::-1]},
     "answered what nobody sent: [3]": {"answers": [*FINE.answers, answer(3, 13)]},
     AGAIN: {"answers": TWICE},
     "2 was given up: ValueError": given_up(Letter(Reason.HANDLER_ERROR, "ValueError"), strikes=[refusal(1)]),
