@@ -6,7 +6,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleets, loss, reloading, scale, throughput, webhook_accepting, webhook_handling
+from benchmarks import (
+    fleets,
+    loss,
+    reloading,
+    restarts,
+    scale,
+    throughput,
+    webhook_accepting,
+    webhook_handling,
+)
 from benchmarks.machine import facts
 from benchmarks.peers import pm2, run_webhook, supervisord
 from benchmarks.peers.base import Peer
@@ -14,7 +23,7 @@ from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "webhooks")
+TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "restarts", "webhooks")
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -62,6 +71,8 @@ def main() -> None:
             throughput.compare()
         if "reloading" in wanted:
             reloading.measure(options.bots)
+        if "restarts" in wanted:
+            restarts.report()
         if "webhooks" in wanted:
             webhook_accepting.compare()
             webhook_handling.compare(find_run_webhook(folder))

@@ -17,7 +17,7 @@ from supervisor.control.socket_path import socket_path
 BOTS = 20
 RESTARTS = 1000
 #: Restarts before the first look: caches and pools have their size by then.
-WARM_UP = 400
+WARM_UP = 1000
 TIMEOUT_S = 60.0
 PAUSE_S = 0.05
 #: Deaths are forgotten as soon as they may be, so that a longer list of them is not taken for a leak.
