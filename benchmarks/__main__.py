@@ -11,6 +11,7 @@ from benchmarks import (
     hot_restarting,
     loss,
     reloading,
+    restarts,
     scale,
     throughput,
     webhook_accepting,
@@ -23,7 +24,7 @@ from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "hot-restarts", "webhooks")
+TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "restarts", "hot-restarts", "webhooks")
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -71,6 +72,8 @@ def main() -> None:
             throughput.compare()
         if "reloading" in wanted:
             reloading.measure(options.bots)
+        if "restarts" in wanted:
+            restarts.report()
         if "hot-restarts" in wanted:
             hot_restarting.measure()
         if "webhooks" in wanted:

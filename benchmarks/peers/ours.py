@@ -24,8 +24,9 @@ class Ours:
     name = "brama-supervisor"
     settings = "waits of 0, 1, 5, 15, 45 s, budget raised to 1000 deaths; durability full"
 
-    def __init__(self, extra: dict[str, object] | None = None) -> None:
-        self._extra = extra or {}
+    def __init__(self, extra: Mapping[str, object] = {}, environment: Mapping[str, str] = {}) -> None:
+        self._extra = extra
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._config = Path()
         #: By the bot's name: what its entry has besides.
@@ -34,7 +35,9 @@ class Ours:
     def start(self, project: Project) -> None:
         """Write the configuration as it was written last, then start the master."""
         self.configure(project, self._changes)
-        self._process = run_quiet([COMMAND, "start", "--config", str(self._config)], project)
+        self._process = run_quiet(
+            [COMMAND, "start", "--config", str(self._config)], project, self._environment
+        )
 
     def configure(self, project: Project, changes: Mapping[str, Mapping[str, object]] = {}) -> None:
         """Write the configuration, with further keys for some bots."""
