@@ -27,6 +27,7 @@ from benchmarks.peers.ours import Ours
 from benchmarks.play import Play
 from benchmarks.processes import end, tree
 from benchmarks.project import Project, make_bots
+from benchmarks.release import Release
 from benchmarks.report import say, table
 from benchmarks.schedule import Blow, draw_up
 from benchmarks.small_disk import SmallDisk, small_disk
@@ -79,12 +80,14 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Outcome:
         project = Project(folder, stage.base_url, make_bots(bots), SCRIPT)
         disk, wall = _disk(folder, stack), _wall_clock(folder, stack)
         state_dir = (disk.folder if disk else folder) / "state"
+        release = Release(folder / "releases")
         peer = Ours(
             {**CONFIGURATION, "webhook": front.section, "state_dir": str(state_dir)},
             wall.environment if wall else {},
+            release.command,
         )
         entries = {bot.name: {"mode": "webhook" if bot.number % 2 else "polling"} for bot in project.bots}
-        play = Play(stage, project, peer, random.Random(seed), entries, state_dir, disk, wall)
+        play = Play(stage, project, peer, random.Random(seed), entries, state_dir, release, disk, wall)
         left_out = {name: why for name, kind in KINDS.items() if (why := kind.find_missing(play)) is not None}
         weights = {name: kind.weight for name, kind in KINDS.items() if name not in left_out}
         for bot in project.bots:
@@ -106,6 +109,7 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Outcome:
             answers=stage.control.sent(),
             strikes=play.strikes,
             delivered=front.count_taken(),
+            taken_over=(folder / "logs" / "master.log").read_text().count('"master.handed_over"'),
             letters=letters,
             tallies=tallies,
             survivors=sum(process.is_running() for process in processes),

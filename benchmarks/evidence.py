@@ -63,6 +63,7 @@ class Evidence:
         answers: all that bots sent, in the sandbox's order.
         strikes: what happened when.
         delivered: requests to webhooks that were answered 200; None: nobody counted them.
+        taken_over: how often a master has handed over to the next.
         letters: the dead letters.
         tallies: what the inbox counted for each bot, after the stop.
         survivors: processes that outlived the stop.
@@ -72,6 +73,7 @@ class Evidence:
     answers: Sequence[SentCall]
     strikes: Sequence[Strike]
     delivered: int | None
+    taken_over: int
     letters: Mapping[Message, Letter]
     tallies: Mapping[int, Tally]
     survivors: int

@@ -10,6 +10,7 @@ from benchmarks.evidence import Strike
 from benchmarks.faketime import WallClock
 from benchmarks.peers.ours import Ours
 from benchmarks.project import Bot, Project
+from benchmarks.release import Release
 from benchmarks.small_disk import SmallDisk
 from benchmarks.stage import Stage
 from brama.clock import monotonic_s
@@ -28,6 +29,7 @@ class Play:
         dice: all that is random in what is sent.
         entries: by the bot's name, what its entry in the configuration has besides.
         state_dir: where the master keeps its state.
+        release: what is executed as the master.
         disk: a small one of its own for the state, None where none can be mounted.
         wall: the wall clock of the master and all below it, None where it cannot be moved.
         standing: processes that are stopped for a while; while the master is, nothing may be asked of it.
@@ -41,6 +43,7 @@ class Play:
     dice: random.Random
     entries: dict[str, dict[str, Any]]
     state_dir: Path
+    release: Release
     disk: SmallDisk | None = None
     wall: WallClock | None = None
     standing: set[int] = field(default_factory=set)

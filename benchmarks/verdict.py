@@ -41,6 +41,7 @@ class Verdict:
     """
 
     strikes: Counter[str]
+    taken_over: int
     delivered: int | None
     sent: int
     processed: int
@@ -56,6 +57,7 @@ class Verdict:
     def rows(self) -> list[list[str]]:
         """Return the table's rows."""
         rows = [[kind, str(count)] for kind, count in self.strikes.items()]
+        rows.append(["masters that took over from another", str(self.taken_over)])
         if self.delivered is not None:
             rows.append(["deliveries through nginx answered 200", str(self.delivered)])
         rows += [["updates sent", str(self.sent)], ["processed", str(self.processed)]]
@@ -100,6 +102,7 @@ def judge(evidence: Evidence, project: Project) -> Verdict:
     pause, pause_of = max(pauses, key=lambda each: each[0].length_s, default=(NONE, ""))
     return Verdict(
         strikes=Counter(strike.kind for strike in evidence.strikes),
+        taken_over=evidence.taken_over,
         delivered=evidence.delivered,
         sent=sum(map(len, evidence.sent.values())),
         processed=len(times),

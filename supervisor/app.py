@@ -282,7 +282,7 @@ async def _serve(
             if on_ready is not None:
                 on_ready()
             if await requests.wait() is Wish.HAND_OVER:
-                reloader.close()
+                reloader.close("the master is being replaced; the next one reads the configuration anew")
                 service.reloading()
                 handover = await estate.collect()
         finally:

@@ -33,6 +33,7 @@ def _kill_master(play: Play, blow: Blow) -> bool:
         return False  # the next one would say so and end
     moment = play.peer.kill()
     play.strikes.append(Strike(blow.kind, moment, moment, effect=Effect.KILLS))
+    play.release.switch("good")
     play.peer.start(play.project)
     return True
 

@@ -9,6 +9,7 @@ from benchmarks.play import Play
 from benchmarks.schedule import Blow
 from brama.clock import monotonic_s
 from brama.errors import NoMasterError, UnreachableError
+from supervisor.control.client import RequestRefusedError
 
 
 def _change_mode(entry: dict[str, Any], _share: float) -> None:
@@ -33,7 +34,7 @@ def _reload(change: Callable[[dict[str, Any], float], None]) -> Callable[[Play, 
         play.peer.configure(play.project, play.entries)
         try:
             result = play.client.reload(dry_run=False)
-        except (NoMasterError, UnreachableError):
+        except (NoMasterError, UnreachableError, RequestRefusedError):
             return False  # it is between two lives, and the next one begins with the change
         if not any(touch.bot_id == bot.name for touch in result.bots):
             return False  # it began with the change

@@ -24,8 +24,14 @@ class Ours:
     name = "brama-supervisor"
     settings = "waits of 0, 1, 5, 15, 45 s, budget raised to 1000 deaths; durability full"
 
-    def __init__(self, extra: Mapping[str, object] = {}, environment: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        extra: Mapping[str, object] = {},
+        environment: Mapping[str, str] = {},
+        command: str = COMMAND,
+    ) -> None:
         self._extra = extra
+        self._command = command
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._config = Path()
@@ -36,7 +42,7 @@ class Ours:
         """Write the configuration as it was written last, then start the master."""
         self.configure(project, self._changes)
         self._process = run_quiet(
-            [COMMAND, "start", "--config", str(self._config)], project, self._environment
+            [self._command, "start", "--config", str(self._config)], project, self._environment
         )
 
     def configure(self, project: Project, changes: Mapping[str, Mapping[str, object]] = {}) -> None:
@@ -84,7 +90,7 @@ class Ours:
 
     def status(self) -> dict[str, Any]:
         """Return what ``status --json`` prints."""
-        command = [COMMAND, "status", "--json", "--config", str(self._config)]
+        command = [self._command, "status", "--json", "--config", str(self._config)]
         return cast(dict[str, Any], json.loads(subprocess.run(command, stdout=subprocess.PIPE).stdout))
 
     def kill(self) -> float:

@@ -64,7 +64,7 @@ class Reloader:
         self._apply = apply
         self._turn = asyncio.Lock()
         self._may_begin = asyncio.Event()
-        self._closing = False
+        self._closed_because: str | None = None
         self._requested = requested
         #: Why the last reload changed nothing, one line for each problem; None: it was taken into use.
         self.failure: str | None = None
@@ -78,9 +78,9 @@ class Reloader:
         """The start is over: reloads may begin."""
         self._may_begin.set()
 
-    def close(self) -> None:
-        """The stop has begun: no reload changes anything any more."""
-        self._closing = True
+    def close(self, reason: str = "the master is stopping; nothing was changed") -> None:
+        """The end has begun: no reload changes anything any more, for this ``reason``."""
+        self._closed_because = reason
         self._may_begin.set()
 
     async def serve_requests(self) -> None:
@@ -145,8 +145,8 @@ class Reloader:
 
     async def _wait_begin(self) -> None:
         await self._may_begin.wait()
-        if self._closing:
-            raise BramaError("the master is stopping; nothing was changed")
+        if self._closed_because is not None:
+            raise BramaError(self._closed_because)
 
     def _plan(self, file: Settings, answer: Any) -> tuple[Plan, Sequence[str]]:
         if answer is None or file.bots_source.url is None:

@@ -15,6 +15,7 @@ def test_faults_of_every_kind_break_no_promise():
     verdict = outcome.verdict
     assert verdict.broken == ()
     assert verdict.strikes.keys() == KINDS.keys() - outcome.left_out.keys()
+    assert verdict.taken_over > 0
     assert verdict.delivered is None or verdict.delivered > 0
     assert verdict.processed + sum(verdict.letters.values()) >= verdict.sent > 0
     assert not outcome.left_out or os.environ.get("CI") != "true"

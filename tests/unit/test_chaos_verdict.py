@@ -39,6 +39,7 @@ FINE = Evidence(
     answers=[answer(0, 10), answer(1, 11), answer(2, 12)],
     strikes=[],
     delivered=None,
+    taken_over=0,
     letters={},
     tallies={BOT: tally()},
     survivors=0,
