@@ -40,6 +40,7 @@ from supervisor.reload.policy.plan import Plan
 from supervisor.reload.reloader import Reloader, Sources
 from supervisor.requests import Requests
 from supervisor.roster import Roster
+from supervisor.service_manager import ServiceManager
 from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.ingresses import Ingresses
 from supervisor.updates.intake import Intake
@@ -164,7 +165,8 @@ async def _serve(
             await feed.adapt(plan.settings.bots_source)
 
         sources = Sources(lambda: load_settings(file.config_path, os.environ), join, feed.refresh)
-        reloader = Reloader(file, answer, settings, sources, apply, requests.reload)
+        service = ServiceManager(os.environ, lambda: master.status(), ledger.can_work)
+        reloader = Reloader(file, answer, settings, sources, apply, requests.reload, service.reload)
         master = RunningMaster(
             Parts(fleet, ingresses, ledger, router, roster, reloader, front.status, feed.status),
             version("brama-supervisor"),
@@ -175,6 +177,7 @@ async def _serve(
         closing.push_async_callback(server.aclose)
         await server.start()
         await front.adapt(settings)
+        background.start(service.attend())
         log.info("master.started", pid=os.getpid(), bots=len(settings.bots), config=str(settings.config_path))
         if foreground_table:
             background.start(LiveTable().show(master))
@@ -186,6 +189,7 @@ async def _serve(
             reloader.open()
             background.start(reloader.serve_requests())
             feed.run(reloader.offer)
+            service.ready()
             if on_ready is not None:
                 on_ready()
             await requests.wait()
@@ -194,6 +198,7 @@ async def _serve(
             reloader.close()
             front.drain()
             timeout_s = reloader.settings.stop.timeout
+            service.stopping(timeout_s)
             log.info("master.stopping", timeout_s=timeout_s)
             await _stop_fleet(fleet, requests, timeout_s)
         await ingresses.aclose()
