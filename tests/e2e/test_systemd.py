@@ -113,7 +113,7 @@ def installed(folder: Path, *dropins: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("dropins", "exposure"), [((), 1.6), ((ISOLATION,), 3.0)], ids=["one user", "isolation.uids"]
+    ("dropins", "exposure"), [((), 1.5), ((ISOLATION,), 2.9)], ids=["one user", "isolation.uids"]
 )
 def test_systemd_finds_no_fault_with_the_unit(dropins, exposure, tmp_path):
     analyze = find_program("systemd-analyze", package="systemd")
@@ -170,7 +170,7 @@ def work_a_day(fleet: Fleet) -> None:
     assert fleet.bots["shop"].ask("again") == "again"
     fleet.command("restart", *names)
     fleet.wait_replaced("shop", fleet.pid("shop"))
-    fleet.entries["shop"]["limits"] = {"memory": "300MB"}
+    fleet.entries["shop"]["limits"] = {"worker_timeout": "5m"}
     fleet.configure()
     assert fleet.run("reload").returncode == 0
     wait_until(lambda: fleet.events("configuration.applied"))
