@@ -31,10 +31,9 @@ from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
 from supervisor.control.live import LiveTable, report_progress
-from supervisor.control.policy.progress import describe_progress, progress_of
 from supervisor.control.server import ControlServer
 from supervisor.control.status import MasterState
-from supervisor.fleet.fleet import STUCK_S, Fleet
+from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.lock import InstanceLock
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.fleet.zygote_start import StartedZygote
@@ -229,14 +228,14 @@ async def _serve(
         closing.push_async_callback(front.aclose)
 
         async def apply(plan: Plan) -> None:
-            with service.changing():
-                await front.adapt(plan.settings)
-                await fleet.reconfigure(plan.settings, plan.renewed)
-                router.retune(_router_settings(plan.settings))
-                await feed.adapt(plan.settings.bots_source)
+            await front.adapt(plan.settings)
+            await fleet.reconfigure(plan.settings, plan.renewed)
+            router.retune(_router_settings(plan.settings))
+            await feed.adapt(plan.settings.bots_source)
 
         sources = Sources(lambda: load_settings(file.config_path, os.environ), join, feed.refresh)
-        reloader = Reloader(file, answer, settings, sources, apply, requests.reload)
+        service = ServiceManager(os.environ, lambda: master.status(), ledger.can_work)
+        reloader = Reloader(file, answer, settings, sources, apply, requests.reload, service.reload)
         facts = _facts(life, settings)
         estate = Estate(facts)
         restarter = Restarter(
@@ -256,8 +255,6 @@ async def _serve(
             started_at=facts.started_at,
             hot_restarts=facts.hot_restarts,
         )
-        service = ServiceManager(os.environ, lambda: describe_progress(progress_of(master.status())))
-        closing.callback(service.close)
         server = _control_server(master, settings, None if left is None else left.control)
         closing.push_async_callback(server.aclose)
         estate.parts = EstateParts(front, ingresses, router, fleet, ledger, window, server, life.lock)
@@ -265,6 +262,7 @@ async def _serve(
             await fleet.take_over(left.bots, {BotId(bot_id): route for bot_id, route in left.routes.items()})
         await server.start()
         await front.adapt(settings)
+        background.start(service.attend())
         log.info("master.started", pid=os.getpid(), bots=len(settings.bots), config=str(settings.config_path))
         if life.foreground_table:
             background.start(LiveTable().show(master))
@@ -283,7 +281,7 @@ async def _serve(
                 on_ready()
             if await requests.wait() is Wish.HAND_OVER:
                 reloader.close("the master is being replaced; the next one reads the configuration anew")
-                service.reloading()
+                service.restarting()
                 handover = await estate.collect()
         finally:
             if handover is None:
@@ -293,7 +291,7 @@ async def _serve(
                 front.drain()
                 timeout_s = reloader.settings.stop.timeout
                 log.info("master.stopping", timeout_s=timeout_s)
-                service.stopping(timeout_s + STUCK_S)
+                service.stopping(timeout_s)
                 await _stop_fleet(fleet, requests, timeout_s)
         await ingresses.aclose()
         log.info("master.stopped" if handover is None else "master.handed_over")

@@ -8,6 +8,7 @@ Runs in: master.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,7 @@ class Reloader:
         sources: where the next one comes from.
         apply: makes the master what a plan says. Raises BramaError if it changed nothing.
         requested: set by requests that nobody waits for; several before their turn are one.
+        during: entered while the file is read anew and taken into use.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Reloader:
         sources: Sources,
         apply: Callable[[Plan], Awaitable[None]],
         requested: asyncio.Event,
+        during: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._file = file
         self._answer = answer
@@ -66,6 +69,7 @@ class Reloader:
         self._may_begin = asyncio.Event()
         self._closed_because: str | None = None
         self._requested = requested
+        self._during = during
         #: Why the last reload changed nothing, one line for each problem; None: it was taken into use.
         self.failure: str | None = None
 
@@ -128,18 +132,18 @@ class Reloader:
     async def _reload(self, dry_run: bool) -> tuple[Plan, Sequence[str]]:
         async with self._turn:
             await self._wait_begin()
-            try:
-                file = await asyncio.to_thread(self._sources.load)
-                plan, warnings = self._plan(file, self._answer)
-                if not dry_run:
+            if dry_run:
+                return self._plan(await asyncio.to_thread(self._sources.load), self._answer)
+            with self._during():
+                try:
+                    file = await asyncio.to_thread(self._sources.load)
+                    plan, warnings = self._plan(file, self._answer)
                     await self._take(plan)
-                    self._file = file
-                    self._sources.refresh()
-            except BramaError as error:
-                if not dry_run:
+                except BramaError as error:
                     self.failure = str(error)
-                raise
-            if not dry_run:
+                    raise
+                self._file = file
+                self._sources.refresh()
                 self.failure = None
             return plan, warnings
 
