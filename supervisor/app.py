@@ -81,7 +81,7 @@ def run(
 ) -> ExitCode:
     """Run the master until it is stopped.
 
-    A hot restart executes ``program`` in this very process and so never returns.
+    A hot restart executes what ``program`` leads to by then in this very process, and so never returns.
 
     Args:
         settings: the configuration.
@@ -119,21 +119,20 @@ def run(
             finally:
                 sink.close()
             zygote = on_ready = None
-            settings, handover = end.file, _execute(program, end)
+            settings, handover = end.file, _execute(end)
     finally:
         lock.release()
 
 
-def _execute(program: Path, end: "_Succession") -> Handover:
+def _execute(end: "_Succession") -> Handover:
     """Replace this process by the next master; if it cannot be executed, return what that would have got."""
     for number in end.unanswered:
         os.kill(os.getpid(), number)
     try:
-        become(program, end.handover)
+        become(end.program, end.handover)
     except OSError as error:
-        return msgspec.structs.replace(
-            end.handover, trouble=f"{program} cannot be executed: {error.strerror}"
-        )
+        trouble = f"{end.program} cannot be executed: {error.strerror}"
+        return msgspec.structs.replace(end.handover, trouble=trouble)
 
 
 def _begin_log(settings: Settings, *, console: bool) -> LogSink:
@@ -162,8 +161,9 @@ class _Life:
 
 @dataclass(frozen=True, slots=True)
 class _Succession:
-    """How a master ends that is replaced: by what it leaves, and signals that it has not answered."""
+    """How a master ends that is replaced: by what, what it leaves, and signals that it has not answered."""
 
+    program: Path
     handover: Handover
     file: Settings
     unanswered: Sequence[signal.Signals]
@@ -297,7 +297,7 @@ async def _serve(
         log.info("master.stopped" if handover is None else "master.handed_over")
     if handover is None:
         return ExitCode.OK
-    return _Succession(handover, reloader.file, requests.unanswered)
+    return _Succession(restarter.proven, handover, reloader.file, requests.unanswered)
 
 
 def _facts(life: _Life, settings: Settings) -> Handover:
@@ -305,6 +305,7 @@ def _facts(life: _Life, settings: Settings) -> Handover:
     left = life.left
     return Handover(
         version=version("brama-supervisor"),
+        program=str(life.program),
         config=str(settings.config_path),
         state_dir=str(settings.state_dir),
         base_url=settings.telegram.base_url,

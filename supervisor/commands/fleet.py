@@ -172,9 +172,8 @@ def _start_foreground(settings: "Settings", program: Path) -> int:
 def _go_on(settings: "Settings", handover: "Handover") -> int:
     """Be the master that follows another in this process."""
     from supervisor.app import run
-    from supervisor.handover.program import find_program
 
-    program = find_program(sys.argv[0], os.environ)
+    program = Path(handover.program)
     return run(settings, program=program, handover=handover, foreground_table=handover.has_table)
 
 

@@ -35,6 +35,10 @@ def find_program(argument: str, environ: Mapping[str, str]) -> Path:
 def become(program: Path, handover: Handover) -> NoReturn:
     """Replace this process by a master that begins with ``handover``; the pid stays.
 
+    Args:
+        program: what has proven itself, by a path without links: one may lead elsewhere by now.
+        handover: what it begins with.
+
     Raises:
         OSError: the program cannot be executed; nothing has happened.
     """
