@@ -55,7 +55,7 @@ class Verdict:
 
     def rows(self) -> list[list[str]]:
         """Return the table's rows."""
-        rows = [[kind, str(count)] for kind, count in self.strikes.items()]
+        rows = [[kind, str(count)] for kind, count in sorted(self.strikes.items())]
         if self.delivered is not None:
             rows.append(["deliveries through nginx answered 200", str(self.delivered)])
         rows += [["updates sent", str(self.sent)], ["processed", str(self.processed)]]
