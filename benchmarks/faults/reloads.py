@@ -1,6 +1,7 @@
 """Reloads of a configuration in which one bot's entry changed."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from benchmarks.evidence import Strike
@@ -10,26 +11,29 @@ from benchmarks.schedule import Blow
 from brama.clock import monotonic_s
 from brama.errors import NoMasterError, UnreachableError
 
+#: What was never configured before.
+_numbers = count()
 
-def _change_mode(entry: dict[str, Any], _share: float) -> None:
+
+def _change_mode(entry: dict[str, Any]) -> None:
     entry["mode"] = "polling" if entry["mode"] == "webhook" else "webhook"
 
 
-def _change_settings(entry: dict[str, Any], share: float) -> None:
-    entry["settings"] = {"share": share}
+def _change_settings(entry: dict[str, Any]) -> None:
+    entry["settings"] = {"number": next(_numbers)}
 
 
-def _change_arguments(entry: dict[str, Any], share: float) -> None:
+def _change_arguments(entry: dict[str, Any]) -> None:
     """A bot whose script gets other arguments is drained and started anew."""
-    entry["args"] = [str(share)]
+    entry["args"] = [str(next(_numbers))]
 
 
-def _reload(change: Callable[[dict[str, Any], float], None]) -> Callable[[Play, Blow], bool]:
+def _reload(change: Callable[[dict[str, Any]], None]) -> Callable[[Play, Blow], bool]:
     def strike(play: Play, blow: Blow) -> bool:
         if play.disk is not None and play.disk.is_full:
             return False
         bot, began_at = play.project.bots[blow.bot], monotonic_s()
-        change(play.entries[bot.name], blow.share)
+        change(play.entries[bot.name])
         play.peer.configure(play.project, play.entries)
         try:
             result = play.client.reload(dry_run=False)
