@@ -1,6 +1,6 @@
 """A wall clock that can be moved for some processes: libfaketime. The machine's own is left alone.
 
-After a jump back ``time.sleep`` fails under version 0.9.10 of that library; no part of a fleet calls it.
+``time.sleep`` fails under version 0.9.10 of that library; no part of a fleet calls it.
 """
 
 import os
