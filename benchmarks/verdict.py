@@ -56,7 +56,7 @@ class Verdict:
 
     def rows(self) -> list[list[str]]:
         """Return the table's rows."""
-        rows = [[kind, str(count)] for kind, count in self.strikes.items()]
+        rows = [[kind, str(count)] for kind, count in sorted(self.strikes.items())]
         rows.append(["masters that took over from another", str(self.taken_over)])
         if self.delivered is not None:
             rows.append(["deliveries through nginx answered 200", str(self.delivered)])

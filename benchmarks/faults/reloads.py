@@ -1,6 +1,7 @@
 """Reloads of a configuration in which one bot's entry changed."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from benchmarks.evidence import Strike
@@ -11,18 +12,21 @@ from brama.clock import monotonic_s
 from brama.errors import NoMasterError, UnreachableError
 from supervisor.control.client import RequestRefusedError
 
+#: What was never configured before.
+_numbers = count()
+
 
 def _change_mode(entry: dict[str, Any]) -> None:
     entry["mode"] = "polling" if entry["mode"] == "webhook" else "webhook"
 
 
 def _change_settings(entry: dict[str, Any]) -> None:
-    entry["settings"] = {"changed_at": monotonic_s()}
+    entry["settings"] = {"number": next(_numbers)}
 
 
 def _change_arguments(entry: dict[str, Any]) -> None:
     """A bot whose script gets other arguments is drained and started anew."""
-    entry["args"] = [str(monotonic_s())]
+    entry["args"] = [str(next(_numbers))]
 
 
 def _reload(change: Callable[[dict[str, Any]], None]) -> Callable[[Play, Blow], bool]:
