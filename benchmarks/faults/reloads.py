@@ -31,8 +31,8 @@ def _change_arguments(entry: dict[str, Any]) -> None:
 
 def _reload(change: Callable[[dict[str, Any]], None]) -> Callable[[Play, Blow], bool]:
     def strike(play: Play, blow: Blow) -> bool:
-        if play.disk is not None and play.disk.is_full:
-            return False
+        if play.standing or (play.disk is not None and play.disk.is_full):
+            return False  # a master that starts waits for its zygote, and a reload for the start
         bot, began_at = play.project.bots[blow.bot], monotonic_s()
         change(play.entries[bot.name])
         play.peer.configure(play.project, play.entries)
