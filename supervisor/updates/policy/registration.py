@@ -36,8 +36,8 @@ PACE_S = 1.0
 CALM_LOOK_S = 300.0
 WATCHFUL_LOOK_S = 60.0
 TROUBLED_LOOK_S = 15.0
-#: Of more bots than this each is looked at less often, so that no more questions are asked: ten thousand would
-#: cost 33 a second, 6 % of a core, while nothing happens [m].
+#: Of more bots than this each is looked at less often, so that no more questions are asked: ten thousand
+#: would cost 33 a second while nothing happens.
 CROWD = 1000
 #: Somebody else's changes are over when none was seen for this long.
 UNDISTURBED_S = 300.0
