@@ -355,7 +355,7 @@ class Fleet:
     # --- up -----------------------------------------------------------------------------------
 
     def _spawn(self, member: Member, generation: Generation) -> None:
-        refusal = self._room.refusal()
+        refusal = self._room.refusal(member.settings.id)
         if refusal is None:
             self._crew.spawn(member, generation)
         else:
@@ -365,7 +365,8 @@ class Fleet:
 
     def _count(self, member: Member, before: Phase, after: Phase) -> None:
         """Keep count of processes, and of bots that wait for room."""
-        freed = self._room.move(member.settings.id, before, after)
+        may_sleep = member.limits.idle_timeout_s is not None
+        freed = self._room.move(member.settings.id, before, after, may_sleep=may_sleep)
         if self._room.processes == 0:
             self._empty.set()
         else:
