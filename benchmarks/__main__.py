@@ -10,6 +10,7 @@ from benchmarks import (
     fleets,
     hot_restarting,
     loss,
+    on_demand,
     reloading,
     restarts,
     scale,
@@ -24,7 +25,17 @@ from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "restarts", "hot-restarts", "webhooks")
+TABLES = (
+    "fleets",
+    "scale",
+    "throughput",
+    "loss",
+    "reloading",
+    "restarts",
+    "hot-restarts",
+    "webhooks",
+    "on-demand",
+)
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -58,6 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--bots", type=int, default=200, help="size of the compared fleets (default: 200)")
     parser.add_argument("--scale", type=int, default=1000, help="size of the large fleet (default: 1000)")
+    parser.add_argument(
+        "--registered", type=int, default=10_000, help="size of the fleet on demand (default: 10000)"
+    )
     parser.add_argument("tables", nargs="*", help=f"any of {', '.join(TABLES)}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as name:
@@ -76,6 +90,8 @@ def main() -> None:
             restarts.report()
         if "hot-restarts" in wanted:
             hot_restarting.measure()
+        if "on-demand" in wanted:
+            on_demand.measure(options.registered, active=min(200, options.registered))
         if "webhooks" in wanted:
             webhook_accepting.compare()
             webhook_handling.compare(find_run_webhook(folder))

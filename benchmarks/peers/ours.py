@@ -38,6 +38,10 @@ class Ours:
         #: By the bot's name: what its entry has besides.
         self._changes: Mapping[str, Mapping[str, object]] = {}
 
+    def extend(self, extra: Mapping[str, object]) -> None:
+        """Have the configuration written with these sections from now on."""
+        self._extra = {**self._extra, **extra}
+
     def start(self, project: Project) -> None:
         """Write the configuration as it was written last, then start the master."""
         self.configure(project, self._changes)

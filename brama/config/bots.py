@@ -41,7 +41,7 @@ class BotDefaults:
     """The fleet's keys that a bot may have itself."""
 
     mode: Mode
-    idle_timeout: float | None
+    idle_timeout: float
     idle_unsafe: bool
 
 

@@ -303,8 +303,8 @@ class Document(Section):
     """Folder of brama.db, brama.sock and brama.lock."""
     logs_dir: FilePath = "logs"  # type: ignore[assignment]
     """Folder of master.log and worker_<id>.log."""
-    idle_timeout: IdleTime | None = None
-    """Without an update for this long a bot sleeps until the next one; 0s, as without this key: never."""
+    idle_timeout: IdleTime = 0
+    """Without an update for this long a bot sleeps until the next one; 0s: it never does."""
     idle_unsafe: Flag = False
     """true: bots sleep although their conversations or user data are kept in memory alone, and are lost."""
     telegram: TelegramSection = TelegramSection()

@@ -88,8 +88,8 @@ class Settings(BaseModel):
     state_dir: Path
     logs_dir: Path
     mode: Literal["polling", "webhook"] = "polling"
-    #: Of bots without their own; None and 0: they never sleep.
-    idle_timeout: float | None = None
+    #: Of bots without their own, in seconds; 0: they never sleep.
+    idle_timeout: float = 0
     idle_unsafe: bool = False
     telegram: TelegramSection = TelegramSection()
     limits: LimitsSection = LimitsSection()

@@ -480,7 +480,7 @@ class Fleet:
     # --- up -----------------------------------------------------------------------------------
 
     def _spawn(self, member: Member, generation: Generation) -> None:
-        refusal = self._room.refusal()
+        refusal = self._room.refusal(member.settings.id)
         if refusal is None:
             self._crew.spawn(member, generation)
         else:
@@ -490,7 +490,8 @@ class Fleet:
 
     def _count(self, member: Member, before: Phase, after: Phase) -> None:
         """Keep count of processes, and of bots that wait for room."""
-        freed = self._room.move(member.settings.id, before, after)
+        may_sleep = member.limits.idle_timeout_s is not None
+        freed = self._room.move(member.settings.id, before, after, may_sleep=may_sleep)
         if after not in OCCUPYING:
             self._freed.set()
         if self._room.processes == 0:

@@ -8,7 +8,6 @@ Runs in: master.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from heapq import heappop, heappush
 
 from brama.clock import Clock
 from brama.ids import BotId
@@ -25,10 +24,10 @@ PRESSED_S = 0.1
 
 @dataclass(slots=True)
 class _Watch:
-    """One running bot that may sleep. Times in monotonic seconds."""
+    """One running bot that may sleep; times in monotonic seconds."""
 
     member: Member
-    due_at: float
+    timer: asyncio.TimerHandle | None = None
     is_asked: bool = False
     refused_at: float | None = None
 
@@ -55,80 +54,58 @@ class Naps:
         self._waiting = waiting
         self._clock = clock
         self._watches: dict[BotId, _Watch] = {}
-        self._queue: list[tuple[float, BotId]] = []
-        self._timer: asyncio.TimerHandle | None = None
         self._pressing: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Ask nobody any more."""
-        self._watches.clear()
-        for timer in (self._timer, self._pressing):
-            if timer is not None:
-                timer.cancel()
+        for bot_id in list(self._watches):
+            self._end(bot_id)
+        if self._pressing is not None:
+            self._pressing.cancel()
 
     def note(self, member: Member, event: Event, before: Phase) -> None:
         """Take in what ``event`` has made of a bot that was in the phase ``before``."""
-        phase = member.worker.phase
-        if phase is not before:
-            if Phase.SERVE in (before, phase):
-                self._watch(member)
-            if self._watches and Phase.CAPACITY in (before, phase):
-                self.press()
+        bot_id, phase = member.settings.id, member.worker.phase
+        if phase is not before and Phase.SERVE in (before, phase):
+            self._begin(member)
+        elif phase is Phase.CAPACITY:
+            self._press()
         elif isinstance(event, LimitsChanged):
-            self._watch(member)
-        elif isinstance(event, SleepRefused) and (watch := self._watches.get(member.settings.id)):
+            self._begin(member)
+        elif isinstance(event, SleepRefused) and (watch := self._watches.get(bot_id)):
             watch.is_asked, watch.refused_at = False, self._clock()
-            self.press()
-
-    def press(self) -> None:
-        """Ask those that idle longest for their places soon, if bots wait for room."""
-        if self._pressing is None and self._waiting():
-            self._pressing = self._loop.call_later(PRESSED_S, self._make_room)
+            self._look_at(watch)
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _watch(self, member: Member) -> None:
-        """Begin to watch a bot that runs and may sleep, or end it."""
-        bot_id, timeout_s = member.settings.id, member.limits.idle_timeout_s
-        if member.worker.phase is not Phase.SERVE or timeout_s is None:
-            self._watches.pop(bot_id, None)
-            return
-        self._watches[bot_id] = watch = _Watch(member, self._clock() + timeout_s)
-        self._enqueue(bot_id, watch)
-        self.press()
+    def _begin(self, member: Member) -> None:
+        """Watch a bot from now on, if it runs and may sleep."""
+        bot_id = member.settings.id
+        self._end(bot_id)
+        if member.worker.phase is Phase.SERVE and member.limits.idle_timeout_s is not None:
+            self._watches[bot_id] = watch = _Watch(member)
+            self._look_at(watch)
+            self._press()
 
-    def _enqueue(self, bot_id: BotId, watch: _Watch) -> None:
-        heappush(self._queue, (watch.due_at, bot_id))
-        if self._queue[0] == (watch.due_at, bot_id):
-            self._arm()
+    def _end(self, bot_id: BotId) -> None:
+        if (watch := self._watches.pop(bot_id, None)) is not None and watch.timer is not None:
+            watch.timer.cancel()
 
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        at = self._queue[0][0] if self._queue else None
-        self._timer = (
-            None if at is None else self._loop.call_later(max(at - self._clock(), 0.0), self._look_at_due)
-        )
-
-    def _look_at_due(self) -> None:
-        self._timer = None
-        now = self._clock()
-        while self._queue and self._queue[0][0] <= now:
-            due_at, bot_id = heappop(self._queue)
-            watch = self._watches.get(bot_id)
-            if watch is not None and watch.due_at == due_at:
-                self._look_at(bot_id, watch, now)
-        if self._timer is None:
-            self._arm()
-
-    def _look_at(self, bot_id: BotId, watch: _Watch, now: float) -> None:
+    def _look_at(self, watch: _Watch) -> None:
+        """Ask a bot that has been idle for long enough; else look again when it may have been."""
         timeout_s = watch.member.limits.idle_timeout_s
-        assert timeout_s is not None, "a watch ends with the timeout"
-        watch.due_at = next_question_at(self._delivery.idle_since(bot_id), watch.refused_at, timeout_s, now)
-        if watch.due_at <= now:
+        assert timeout_s is not None, "who may not sleep is not watched"
+        now, idle_since = self._clock(), self._delivery.idle_since(watch.member.settings.id)
+        due_at = next_question_at(idle_since, watch.refused_at, timeout_s, now)
+        if due_at <= now:
             self._ask(watch)
-            watch.due_at = next_question_at(None, None, timeout_s, now)
-        self._enqueue(bot_id, watch)
+        else:
+            watch.timer = self._loop.call_later(due_at - now, self._look_at, watch)
+
+    def _press(self) -> None:
+        """Ask for places soon, if bots wait for room and others may give theirs up."""
+        if self._pressing is None and self._watches and self._waiting():
+            self._pressing = self._loop.call_later(PRESSED_S, self._make_room)
 
     def _make_room(self) -> None:
         self._pressing = None
@@ -140,8 +117,7 @@ class Naps:
         ]
         for bot_id in choose_for_room(idle, self._waiting() - asked, self._clock()):
             self._ask(self._watches[bot_id])
-        if self._watches:
-            self.press()
+        self._press()
 
     def _ask(self, watch: _Watch) -> None:
         handle = watch.member.handle

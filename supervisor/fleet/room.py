@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from brama.clock import Clock
 from brama.ids import BotId
+from supervisor.fleet.policy import reasons
 from supervisor.fleet.policy.capacity import Capacity, decide_refusal
 from supervisor.fleet.policy.model import ALIVE, FORKING, Phase
 
@@ -33,6 +34,8 @@ class Room:
         self._processes = 0
         self._waiting: dict[BotId, None] = {}
         self._urgent: dict[BotId, None] = {}
+        #: Bots that have a place and may give it up.
+        self._yielding: set[BotId] = set()
         self._reading = 1.0
         self._read_at = float("-inf")
 
@@ -41,8 +44,9 @@ class Room:
         """Processes that exist or are being forked."""
         return self._processes
 
-    def move(self, bot_id: BotId, before: Phase, after: Phase) -> bool:
+    def move(self, bot_id: BotId, before: Phase, after: Phase, *, may_sleep: bool) -> bool:
         """Note that a bot changed its phase; return whether that may have made room for one that waits."""
+        (self._yielding.add if may_sleep and after in OCCUPYING else self._yielding.discard)(bot_id)
         freed = before in OCCUPYING and after not in OCCUPYING
         self._processes += (after in OCCUPYING) - (before in OCCUPYING)
         if after is Phase.CAPACITY:
@@ -62,9 +66,13 @@ class Room:
         if bot_id in self._waiting:
             self._urgent.setdefault(bot_id)
 
-    def refusal(self) -> str | None:
-        """Return why the process that was counted last may not start; None: it may."""
-        return decide_refusal(self.capacity, self._processes - 1, self._free())
+    def refusal(self, bot_id: BotId) -> str | None:
+        """Return why the bot's process, which was counted last, may not start; None: it may."""
+        refusal = decide_refusal(self.capacity, self._processes - 1, self._free())
+        others = len(self._yielding) - (bot_id in self._yielding)
+        if refusal is None or not others:
+            return refusal
+        return reasons.making_room(refusal)
 
     def next_in_line(self) -> Iterator[BotId]:
         """Yield bots that wait, those with updates and then the longest first, while there is room."""

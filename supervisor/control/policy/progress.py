@@ -10,6 +10,8 @@ UP = frozenset({"RUNNING", "SLEEPING"})
 SETTLED = UP | {"FATAL", "BACKOFF", "WAITING"}
 #: How the reason of a bot begins that cannot start before something outside of the fleet is mended.
 HELD_UP = ("Bot API unreachable: ",)
+#: How the reason of a bot begins that waits for another one to fall asleep.
+PASSING = "an idle bot is asked for its place: "
 #: Bots named when several are in trouble.
 MAX_TROUBLES = 20
 
@@ -56,7 +58,7 @@ class Progress:
 def progress_of(status: Status) -> Progress:
     """Return how far the fleet has come."""
     wanted = [worker for worker in status.workers if is_wanted(worker)]
-    settled = [worker for worker in wanted if worker.state in SETTLED]
+    settled = [worker for worker in wanted if worker.state in SETTLED and not is_passing(worker)]
     troubled = [worker for worker in settled if worker.state not in UP]
     held = [worker for worker in wanted if _is_held_up(worker)]
     return Progress(
@@ -73,6 +75,11 @@ def progress_of(status: Status) -> Progress:
         held=len(held),
         sleeping=sum(worker.state == "SLEEPING" for worker in settled),
     )
+
+
+def is_passing(worker: WorkerStatus) -> bool:
+    """Return whether this bot has no room, and will have some as soon as another one sleeps."""
+    return worker.state == "WAITING" and (worker.reason or "").startswith(PASSING)
 
 
 def _is_held_up(worker: WorkerStatus) -> bool:

@@ -50,6 +50,11 @@ def hung(worker_timeout_s: float) -> str:
     return f"hung: no heartbeat for {seconds(worker_timeout_s)} (limits.worker_timeout)"
 
 
+def making_room(refusal: str) -> str:
+    """Return why a bot without room does not wait for long."""
+    return f"an idle bot is asked for its place: {refusal}"
+
+
 def stays_awake(detail: str) -> str:
     """Return why an idle bot runs on."""
     return f"stays awake: {detail}"

@@ -60,6 +60,13 @@ def test_progress_of_a_fleet_that_is_up_and_of_one_that_stops():
     assert describe_progress(stopping, stopping_from=200) == "stopping 199/200"
 
 
+def test_who_waits_for_an_idle_bots_place_has_not_arrived():
+    reason = reasons.making_room("2 bots run, which is limits.max_workers")  # as the fleet says it
+    found = progress_of(status(worker("a"), worker("b", state="WAITING", reason=reason, pid=None)))
+    assert (found.settled, found.troubles) == (1, ())
+    assert judge(Verb.START, 1, worker("b", state="WAITING", reason=reason)) is Outcome.PENDING
+
+
 def test_an_empty_fleet_is_settled():
     assert progress_of(status()).is_settled
     assert all_wanted_up(status())
