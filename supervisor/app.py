@@ -327,6 +327,7 @@ def _quieten_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    gc.enable()
 
 
 def _router_settings(settings: Settings) -> RouterSettings:

@@ -3,6 +3,7 @@
 Runs in: command line; ``start`` becomes the master.
 """
 
+import gc
 import os
 import select
 import sys
@@ -71,6 +72,7 @@ def start(
     from supervisor.handover.program import find_program, take_handover
 
     if (handover := take_handover()) is not None:
+        gc.disable()  # until all is built: others wait
         return _go_on(load(Path(handover.config)), handover)
     settings = load(config)
     program = find_program(sys.argv[0], os.environ)
