@@ -110,12 +110,11 @@ class Connection(web.RequestHandler):
         """Whether nothing is halfway: no request begun, no answer unsent."""
         if self._is_serving or self._has_heard or self._messages or self._waiter is None:
             return False
-        transport = self.transport
-        return isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size() == 0
+        return self.transport is not None and self.transport.get_write_buffer_size() == 0
 
     def hold(self) -> None:
         """Read nothing more of a quiet connection: what comes waits in the kernel for another reader."""
-        assert isinstance(self.transport, asyncio.Transport)
+        assert self.transport is not None
         self.transport.pause_reading()
 
     def release(self) -> int | None:

@@ -82,18 +82,20 @@ class Connections:
     async def hand_over(self, limit_s: float) -> list[int]:
         """Let requests that have begun finish, then give the clients away; return their file descriptors.
 
-        Nothing more may be accepted. A connection with TLS is closed once it is quiet, and so is one that is
-        not quiet after ``limit_s`` seconds.
+        Nothing more may be accepted; what is being opened is waited for. A connection with TLS is closed once
+        it is quiet, and one that is not quiet after ``limit_s`` seconds is ended.
         """
         deadline = self._clock() + limit_s
-        held: list[Connection] = []
-        while busy := self._open.difference(held):
+        held: set[Connection] = set()
+        while busy := (self._open | self._opening) - held:
             for connection in [each for each in busy if each.is_quiet]:
                 connection.hold()
-                held.append(connection)
+                held.add(connection)
             if self._clock() >= deadline:
                 break
             await asyncio.sleep(_QUIET_POLL_S)
+        for connection in self._open - held:
+            connection.abort()
         return [fd for each in held if (fd := each.release()) is not None]
 
     def end_overdue(self) -> None:
