@@ -105,11 +105,11 @@ def run(
     lock = InstanceLock(settings.state_dir)
     if handover is None:
         lock.acquire()
-    else:
-        lock.adopt(handover.lock)
     is_daemon = on_ready is not None if handover is None else handover.is_daemon
     try:
         while True:
+            if handover is not None:
+                lock.adopt(handover.lock)
             register_secrets(*settings.secrets())
             sink = _begin_log(settings, console=not is_daemon and not foreground_table)
             try:
@@ -319,10 +319,14 @@ class _WebhookServer:
         """Serve as ``settings`` say, with certificates as they are on disk now."""
         self._server.reconfigure(self._settings(settings))
 
+    def draft(self) -> WebhookRecord:
+        """Return what would be handed over, without file descriptors."""
+        return WebhookRecord(self._terms.listen, self._terms.port, self._terms.has_tls)
+
     async def hand_over(self) -> WebhookRecord:
         """Finish what has begun, and return what another server can go on with."""
-        terms, left = self._terms, await self._server.hand_over()
-        return WebhookRecord(terms.listen, terms.port, terms.has_tls, left.listener, left.clients)
+        left = await self._server.hand_over()
+        return msgspec.structs.replace(self.draft(), listener=left.listener, clients=left.clients)
 
     def status(self) -> WebhookStatus:
         """Return where it listens, and what it has taken in."""

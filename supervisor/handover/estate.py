@@ -27,6 +27,7 @@ log = get_logger(__name__)
 class Front(Protocol):
     """The webhook server."""
 
+    def draft(self) -> WebhookRecord | None: ...
     async def hand_over(self) -> WebhookRecord | None: ...
 
 
@@ -105,8 +106,9 @@ class Estate:
 
     def draft(self) -> Handover:
         """Return what would be left now, without file descriptors and what is halfway through pipes."""
+        parts = self.parts
         return msgspec.structs.replace(
-            self._facts, bots=self.parts.fleet.draft(), noted=list(self.parts.window.noted)
+            self._facts, bots=parts.fleet.draft(), webhook=parts.front.draft(), noted=list(parts.window.noted)
         )
 
     async def collect(self) -> Handover:
