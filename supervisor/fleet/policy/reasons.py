@@ -12,6 +12,7 @@ ENTRY_CHANGED = "restarting: its configuration changed"
 CODE_CHANGED = "restarting with the new code"
 HANDING_OVER = "ending before the supervisor is replaced"
 STARTING_UP = "the supervisor is starting"
+BEING_REPLACED = "the supervisor is being replaced"
 SHUTTING_DOWN = "the supervisor is stopping"
 STOP_COMMANDED = "stopping by command"
 RESTART_COMMANDED = "restarting by command"
@@ -46,6 +47,11 @@ def not_polling(start_timeout_s: float) -> str:
 def hung(worker_timeout_s: float) -> str:
     """Return why a running worker was ended."""
     return f"hung: no heartbeat for {seconds(worker_timeout_s)} (limits.worker_timeout)"
+
+
+def other_protocol(spoken: int, known: int) -> str:
+    """Return why a process cannot be gone on with."""
+    return f"speaks version {spoken} of the pipe's protocol, and the supervisor {known}"
 
 
 def over_memory(used_bytes: int, cap_bytes: int) -> str:
