@@ -31,6 +31,7 @@ from brama.messages import (
     Drain,
     Forked,
     ForkFailed,
+    FromWorker,
     Heartbeat,
     Hello,
     Processed,
@@ -143,7 +144,8 @@ def halting(boot: Boot, channel: Channel) -> int:
     channel.send_now([Ready(None, 1, False)])
     while not isinstance(deliver := channel.take_first(60.0), Deliver):
         pass
-    said = encode_frame(encode_messages([Begun([deliver.seq]), Processed([deliver.seq])]))
+    messages: list[FromWorker] = [Begun([deliver.seq]), Processed([deliver.seq])]
+    said = encode_frame(encode_messages(messages))
     os.write(channel._fd, said[:7])
     while not Path("go").exists():
         select.select([], [], [], 0.01)
