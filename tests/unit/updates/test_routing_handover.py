@@ -64,9 +64,9 @@ class Life:
                 self.route.finish(some[0])
                 del self.inbox[Seq(some[0])]
             case "retry" if some:
-                entry = self.route.find(some[0])
-                assert entry is not None
-                attempts, self.due_at[some[0]] = entry.attempts + 1, self.now + 5 * pick
+                retried = self.route.find(some[0])
+                assert retried is not None
+                attempts, self.due_at[some[0]] = retried.attempts + 1, self.now + 5 * pick
                 self.route.retry(some[0], not_before=self.due_at[some[0]], attempts=attempts)
                 self.inbox[Seq(some[0])] = replace(self.inbox[Seq(some[0])], attempts=attempts)
             case "return":  # a worker gives back all that it has not begun, in one message
