@@ -50,7 +50,7 @@ from supervisor.platform.cache import CACHE_NAME
 from supervisor.platform.feed import FIRST_TIMEOUT_S, Feed
 from supervisor.reload.policy.plan import Plan, needs_webhook
 from supervisor.reload.reloader import Reloader, Sources
-from supervisor.requests import Requests, Wish, hold_signals
+from supervisor.requests import Requests, Wish, hold_signals, raise_again
 from supervisor.roster import Roster
 from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.inbox.schema import STATE_FILE
@@ -129,8 +129,7 @@ def run(
 
 def _execute(program: Path, end: "_Succession") -> Handover:
     """Replace this process by the next master; if it cannot be executed, return what that would have got."""
-    for number in end.unanswered:
-        os.kill(os.getpid(), number)
+    raise_again(end.unanswered)
     try:
         become(program, end.handover)
     except OSError as error:

@@ -151,7 +151,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: not (self.retired and self.alive))
     @rule(wanted=st.sampled_from(Wanted))
     def another_master_takes_over(self, wanted: Wanted) -> None:
-        """It opens the intake that was open if there is a process; a fork that is not answered is nobody's."""
+        """It opens the intake of a process as that was; a fork that is not answered is nobody's."""
         left, self.worker = self.worker, inherit(Worker(wanted=wanted), self.worker)
         self.remembered = wanted
         self.forking, self.retired = None, False
