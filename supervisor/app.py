@@ -279,6 +279,7 @@ async def _serve(
                 on_ready()
             if await requests.wait() is Wish.HAND_OVER:
                 reloader.close()
+                await reloader.settle()
                 handover = await estate.collect()
         finally:
             if handover is None:

@@ -79,9 +79,14 @@ class Reloader:
         self._may_begin.set()
 
     def close(self) -> None:
-        """The stop has begun: no reload changes anything any more."""
+        """The master ends, or is replaced: no reload changes anything any more."""
         self._closing = True
         self._may_begin.set()
+
+    async def settle(self) -> None:
+        """Wait until no change is under way; after ``close`` none follows."""
+        async with self._turn:
+            pass
 
     async def serve_requests(self) -> None:
         """Carry out requested reloads until cancelled; what is wrong with them is logged."""
