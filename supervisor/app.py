@@ -49,7 +49,7 @@ from supervisor.platform.cache import CACHE_NAME
 from supervisor.platform.feed import FIRST_TIMEOUT_S, Feed
 from supervisor.reload.policy.plan import Plan
 from supervisor.reload.reloader import Reloader, Sources
-from supervisor.requests import Requests, Wish, hold_signals
+from supervisor.requests import Requests, Wish, hold_signals, raise_again
 from supervisor.roster import Roster
 from supervisor.service_manager import ServiceManager
 from supervisor.updates.inbox.ledger import open_ledger
@@ -102,11 +102,11 @@ def run(
     lock = InstanceLock(settings.state_dir)
     if handover is None:
         lock.acquire()
-    else:
-        lock.adopt(handover.lock)
     is_daemon = on_ready is not None if handover is None else handover.is_daemon
     try:
         while True:
+            if handover is not None:
+                lock.adopt(handover.lock)
             register_secrets(*settings.secrets())
             sink = _begin_log(settings, console=not is_daemon and not foreground_table)
             try:
@@ -126,8 +126,7 @@ def run(
 
 def _execute(end: "_Succession") -> Handover:
     """Replace this process by the next master; if it cannot be executed, return what that would have got."""
-    for number in end.unanswered:
-        os.kill(os.getpid(), number)
+    raise_again(end.unanswered)
     try:
         become(end.program, end.handover)
     except OSError as error:
@@ -281,6 +280,7 @@ async def _serve(
                 on_ready()
             if await requests.wait() is Wish.HAND_OVER:
                 reloader.close("the master is being replaced; the next one reads the configuration anew")
+                await reloader.settle()
                 service.restarting()
                 handover = await estate.collect()
         finally:

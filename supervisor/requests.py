@@ -5,6 +5,7 @@ Runs in: master.
 
 import asyncio
 import signal
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from brama.log import get_logger
@@ -78,6 +79,15 @@ class Requests:
     async def wait_again(self) -> None:
         """Wait for the second request to stop."""
         await self._second.wait()
+
+
+def raise_again(signals: Iterable[signal.Signals]) -> None:
+    """Have signals wait once more, while they are held.
+
+    For this thread alone: others hold none, such as those in which libuv asks for addresses.
+    """
+    for number in signals:
+        signal.raise_signal(number)
 
 
 def hold_signals() -> None:

@@ -8,7 +8,7 @@ Runs in: master.
 
 import asyncio
 import os
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import web
 
@@ -110,7 +110,7 @@ class Connection(web.RequestHandler):
         """Whether nothing is halfway: no request begun, no answer unsent."""
         if self._is_serving or self._has_heard or self._messages or self._waiter is None:
             return False
-        return self.transport is not None and _as_transport(self.transport).get_write_buffer_size() == 0
+        return self.transport is not None and self.transport.get_write_buffer_size() == 0
 
     def hold(self) -> None:
         """Read nothing more once nothing is halfway in: what comes waits in the kernel for another reader.
@@ -118,7 +118,7 @@ class Connection(web.RequestHandler):
         To be called again until ``is_quiet``: a request that has begun is read to its end first.
         """
         if self.transport is not None and self._is_whole():
-            _as_transport(self.transport).pause_reading()
+            self.transport.pause_reading()
 
     def _is_whole(self) -> bool:
         if self._is_serving:
@@ -196,7 +196,3 @@ class Connection(web.RequestHandler):
     def log_exception(self, *_args: object, exc_info: object = None, **_kwargs: object) -> None:
         """Take what aiohttp could not cope with; it would log what was sent."""
         self._observer.failed(exc_info)
-
-
-def _as_transport(transport: asyncio.BaseTransport) -> asyncio.Transport:
-    return cast(asyncio.Transport, transport)  # uvloop's are not derived from it

@@ -82,8 +82,8 @@ class Connections:
     async def hand_over(self, limit_s: float) -> list[int]:
         """Let requests that have begun finish, then give the clients away; return their file descriptors.
 
-        Nothing more may be accepted. A connection with TLS is closed once it is quiet, and so is one that is
-        not quiet after ``limit_s`` seconds.
+        Nothing more may be accepted; what is being opened is waited for. A connection with TLS is closed once
+        it is quiet, and one that is not quiet after ``limit_s`` seconds is ended.
         """
         deadline = self._clock() + limit_s
         while True:
@@ -91,8 +91,11 @@ class Connections:
                 connection.hold()
             quiet = [each for each in self._open if each.is_quiet]
             if len(quiet) == len(self) or self._clock() >= deadline:
-                return [fd for each in quiet if (fd := each.release()) is not None]
+                break
             await asyncio.sleep(_QUIET_POLL_S)
+        for connection in self._open.difference(quiet):
+            connection.abort()
+        return [fd for each in quiet if (fd := each.release()) is not None]
 
     def end_overdue(self) -> None:
         """End each connection whose client has kept it waiting too long."""

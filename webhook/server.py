@@ -25,6 +25,9 @@ from webhook.stats import ServerStats
 from webhook.tallies import Tallies, commit_stats
 from webhook.tls import load_tls
 
+#: For what is still being served when everything was handed over; aiohttp takes 0 for no limit.
+_HANDED_OVER_S = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
@@ -66,6 +69,7 @@ class WebhookServer:
         self._delivery = Delivery(door, self._gate, self._tallies, self._bounds, clock)
         self._routes = Routes(door, self._delivery, self._gate, self._tallies, self.stats, api_token, clock)
         self._inherited = inherited
+        self._shutdown_s = self._bounds.shutdown_s
         self._listener: socket.socket | None = None
         self._tls: ssl.SSLContext | None = None
         self._server: web.Server | None = None
@@ -137,6 +141,7 @@ class WebhookServer:
         Clients that come from now on wait for that one. ``aclose`` is still to be called.
         """
         assert self._listener is not None
+        self._shutdown_s = _HANDED_OVER_S
         if self._acceptor is not None:
             self._acceptor.stop()
         return Inheritance(
@@ -156,7 +161,7 @@ class WebhookServer:
         if self._server is not None:
             self._server.pre_shutdown()
             # aiohttp waits twice: for the request, then for its connection.
-            await self._server.shutdown(self._bounds.shutdown_s / 2)
+            await self._server.shutdown(self._shutdown_s / 2)
 
     def stats(self) -> ServerStats:
         """Return all counts as they are now."""

@@ -18,6 +18,7 @@ from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId, Generation
 from brama.log import get_logger
 from brama.marks import instance_of
+from brama.messages import PROTOCOL_VERSION
 from supervisor.fleet.boot import capacity_of, told_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.journal import Journal
@@ -214,12 +215,11 @@ class Fleet:
             A sentence for each bot that the command does nothing for.
 
         Raises:
-            BramaError: the master is stopping, or what is wanted could not be written.
+            BramaError: the master is starting, being replaced or stopping, or what is wanted could not be
+                written.
         """
-        if self._closing:
-            raise BramaError(f"{verb}: {reasons.SHUTTING_DOWN}")
-        if not self._started:
-            raise BramaError(f"{verb}: {reasons.STARTING_UP}; try again in a moment")
+        if (obstacle := self._obstacle()) is not None:
+            raise BramaError(f"{verb}: {obstacle}")
         refused = {}
         for bot_id in bot_ids:
             member = self._members[bot_id]
@@ -241,10 +241,10 @@ class Fleet:
 
         Raises:
             ConfigError: there are more bots than uids; nothing was changed.
-            BramaError: the state file cannot be written, or the master is starting or stopping.
+            BramaError: the master starts, stops or is being replaced, or the state file cannot be written.
         """
-        if self._closing or not self._started:
-            raise BramaError(reasons.SHUTTING_DOWN if self._closing else reasons.STARTING_UP)
+        if (obstacle := self._obstacle()) is not None:
+            raise BramaError(obstacle)
         await self._give_uids(settings)
         told = {bot_id: told_of(member, self._settings) for bot_id, member in self._members.items()}
         self._settings = settings
@@ -258,6 +258,14 @@ class Fleet:
                 self._crew.retell(member, told[bot_id])
         self._offer_room()
         await self._save()
+
+    def _obstacle(self) -> str | None:
+        """Return why bots can be told nothing now, None: they can."""
+        if self._closing:
+            return reasons.SHUTTING_DOWN
+        if self._handed_over:
+            return f"{reasons.BEING_REPLACED}; try again in a moment"
+        return None if self._started else f"{reasons.STARTING_UP}; try again in a moment"
 
     # --- a change of masters --------------------------------------------------------------------
 
@@ -296,23 +304,27 @@ class Fleet:
     def _adopt(self, member: Member, record: MemberRecord) -> None:
         bot_id, process = member.settings.id, record.process
         member.identity, member.messages, member.errors = record.identity, record.messages, record.errors
-        member.worker = inherit(member.worker, record.worker)
+        wanted, member.worker = member.worker.wanted, inherit(member.worker, record.worker)
         if process is None:
             return
         member.memory_bytes, member.heartbeat_at = record.memory_bytes, record.heartbeat_at
-        self._ingress.open(bot_id)
+        if member.worker.ingress_open:
+            self._ingress.open(bot_id)
         if record.has_asked:
             member.has_asked, member.allowed_updates = True, record.allowed_updates
             self._ingress.set_allowed_updates(bot_id, record.allowed_updates)
         self._crew.adopt(member, process)
         self._count(member, Phase.STOPPED, member.worker.phase)
         self._arm(member)
+        generation = Generation(member.worker.generation)
+        self._renewal.add(bot_id, generation)
+        if process.protocol != PROTOCOL_VERSION:
+            self._tell(member, events.LinkBroken(reasons.other_protocol(process.protocol, PROTOCOL_VERSION)))
         if member.worker.phase is Phase.SERVE and member.handle is not None:
-            generation = Generation(member.worker.generation)
             self._delivery.worker_ready(bot_id, generation, member.handle.send)
-        self._renewal.add(bot_id, Generation(member.worker.generation))
-        if member.worker.wanted is Wanted.STOPPED:
-            self._tell(member, events.Disabled(member.worker.unwanted_because))
+        if wanted is not member.worker.wanted:
+            because = member.worker.unwanted_because
+            self._tell(member, events.Enabled() if wanted is Wanted.RUNNING else events.Disabled(because))
 
     def _renew(self, bot_id: BotId) -> None:
         if (member := self._members.get(bot_id)) is not None:

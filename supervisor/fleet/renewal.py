@@ -47,9 +47,9 @@ class Renewal:
             return
         if worker.generation == self._left[bot_id] and worker.phase in ALIVE:
             return
+        self._gate.withdraw(bot_id)  # nothing is left of the code before, whoever ended it
         if worker.phase is Phase.SERVE or worker.phase not in ALIVE | FORKING:
             del self._left[bot_id]
-            self._gate.withdraw(bot_id)
             self._gate.leave(bot_id)
 
     def stop(self) -> None:

@@ -83,7 +83,8 @@ class Strays:
 
     async def wait_ended(self) -> None:
         """Wait until no worker's strays are still to be ended."""
-        await self._idle.wait()
+        while self._cases:  # another may have died before this task's turn came
+            await self._idle.wait()
 
     def stop(self) -> None:
         """End and reap nothing any more."""

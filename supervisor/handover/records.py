@@ -28,7 +28,10 @@ class ControlRecord(msgspec.Struct, frozen=True):
 
 
 class WebhookRecord(msgspec.Struct, frozen=True):
-    """The webhook server's listener, what ``webhook`` said of it, and clients between two requests."""
+    """The webhook server's listener, what ``webhook`` said of it, and clients between two requests.
+
+    A draft has no descriptors.
+    """
 
     listen: str | None
     port: int

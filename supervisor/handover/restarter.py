@@ -67,10 +67,11 @@ class Restarter:
         """
         while True:
             await self._requested.wait()
+            if self._running is not None and self._running.done():
+                return
             self._requested.clear()
             try:
                 await self.restart()
-                return
             except BramaError:
                 pass  # logged already
             except Exception:
@@ -79,22 +80,22 @@ class Restarter:
     async def restart(self) -> Proof:
         """Begin a hot restart; returns once the next master has proven itself, just before it takes over.
 
-        A request that comes during a trial joins it.
+        A request that comes during another one, or while the master is being replaced, joins it.
 
         Raises:
             ConfigError: the configuration is of no use to the next master; nothing has changed.
             BramaError: it could not take over; nothing has changed.
         """
-        if self._running is None or self._running.done():
+        if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._restart())
-            self._running.add_done_callback(_retrieve)
+            self._running.add_done_callback(self._ended)
         return await asyncio.shield(self._running)
 
     async def aclose(self) -> None:
         """End a trial that is under way."""
-        if self._running is not None and not self._running.done():
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        if (running := self._running) is not None:
+            running.cancel()
+            await asyncio.wait([running])
 
     async def _restart(self) -> Proof:
         log.info("master.trying", program=str(self._program))
@@ -120,6 +121,10 @@ class Restarter:
         log.info("master.handing_over", version=proof.version)
         return proof
 
+    def _ended(self, task: "asyncio.Task[Proof]") -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._running = None
+
 
 def ended_by(proof: Proof, bots: Iterable[MemberRecord]) -> list[BotId]:
     """Return the bots whose processes the next master cannot go on with: not its own, or of other speech."""
@@ -128,8 +133,3 @@ def ended_by(proof: Proof, bots: Iterable[MemberRecord]) -> list[BotId]:
         for bot in bots
         if proof.protocol != PROTOCOL_VERSION or proof.bots.get(bot.bot_id) != bot.telegram_id
     ]
-
-
-def _retrieve(task: "asyncio.Task[Proof]") -> None:
-    if not task.cancelled():
-        task.exception()

@@ -87,6 +87,11 @@ class Reloader:
         self._closed_because = reason
         self._may_begin.set()
 
+    async def settle(self) -> None:
+        """Wait until no change is under way; after ``close`` none follows."""
+        async with self._turn:
+            pass
+
     async def serve_requests(self) -> None:
         """Carry out requested reloads until cancelled; what is wrong with them is logged."""
         while True:

@@ -12,6 +12,7 @@ ENTRY_CHANGED = "restarting: its configuration changed"
 CODE_CHANGED = "restarting with the new code"
 HANDING_OVER = "ending before the supervisor is replaced"
 STARTING_UP = "the supervisor is starting"
+BEING_REPLACED = "the supervisor is being replaced"
 SHUTTING_DOWN = "the supervisor is stopping"
 STOP_COMMANDED = "stopping by command"
 RESTART_COMMANDED = "restarting by command"
@@ -58,6 +59,11 @@ def making_room(refusal: str) -> str:
 def stays_awake(detail: str) -> str:
     """Return why an idle bot runs on."""
     return f"stays awake: {detail}"
+
+
+def other_protocol(spoken: int, known: int) -> str:
+    """Return why a process cannot be gone on with."""
+    return f"speaks version {spoken} of the pipe's protocol, and the supervisor {known}"
 
 
 def over_memory(used_bytes: int, cap_bytes: int) -> str:

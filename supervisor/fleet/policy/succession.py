@@ -25,7 +25,8 @@ def renew_code(worker: Worker, now: float, limits: Limits) -> Decision:
 def inherit(fresh: Worker, left: Worker) -> Worker:
     """Return the worker that the next master begins with.
 
-    A process goes on in its phase. Without one, everything but the numbers begins anew, as after ``restart``.
+    A process goes on in its phase, with what was wanted of it: what is wanted now is an event to follow.
+    Without one, everything but the numbers begins anew, as after ``restart``.
 
     Args:
         fresh: as the configuration and the operators want it.
@@ -33,4 +34,4 @@ def inherit(fresh: Worker, left: Worker) -> Worker:
     """
     if left.phase not in ALIVE:
         return replace(fresh, generation=left.generation, starts=left.starts, wakes=left.wakes)
-    return replace(left, wanted=fresh.wanted, unwanted_because=fresh.unwanted_because, shutting_down=False)
+    return replace(left, unwanted_because=fresh.unwanted_because, shutting_down=False)

@@ -14,6 +14,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from brama.ids import Seq
@@ -278,7 +279,7 @@ class Route:
             ),
             not_before={
                 entry.row.seq: entry.not_before
-                for entry in (*self._blockers.values(), *self._waiting)
+                for entry in (*self._blockers.values(), *chain(*self._held.values()), *self._waiting)
                 if entry.not_before and entry.row.seq not in self._in_flight
             },
         )

@@ -20,6 +20,7 @@ from bot_worker import linux
 from bot_worker.channel import Channel
 from bot_worker.double_fork import fork_for_parent, wait_reparented
 from brama.clock import monotonic_s
+from brama.frames import encode_frame
 from brama.marks import comm_mark, worker_title
 from brama.messages import (
     PROTOCOL_VERSION,
@@ -30,6 +31,7 @@ from brama.messages import (
     Drain,
     Forked,
     ForkFailed,
+    FromWorker,
     Heartbeat,
     Hello,
     Processed,
@@ -39,6 +41,7 @@ from brama.messages import (
     Warm,
     decode_to_zygote,
     encode_message,
+    encode_messages,
 )
 
 Behaviour = Callable[[Boot, Channel], int]
@@ -126,6 +129,28 @@ def stubborn(boot: Boot, channel: Channel) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel.send_now([Ready(None, 1, False)])
     return _serve(boot, channel, obey=False)
+
+
+def late(boot: Boot, channel: Channel) -> int:
+    """Hear no SIGTERM, and be ready when there is a file of this name in the working directory."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while not Path("ready").exists():
+        select.select([], [], [], 0.01)
+    return serve(boot, channel)
+
+
+def halting(boot: Boot, channel: Channel) -> int:
+    """Say what became of an update in two pieces, the second when there is a file "go"."""
+    channel.send_now([Ready(None, 1, False)])
+    while not isinstance(deliver := channel.take_first(60.0), Deliver):
+        pass
+    messages: list[FromWorker] = [Begun([deliver.seq]), Processed([deliver.seq])]
+    said = encode_frame(encode_messages(messages))
+    os.write(channel._fd, said[:7])
+    while not Path("go").exists():
+        select.select([], [], [], 0.01)
+    os.write(channel._fd, said[7:])
+    return _serve(boot, channel)
 
 
 def exiting(boot: Boot, channel: Channel) -> int:
@@ -229,6 +254,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
     for each in (
         serve,
         stubborn,
+        late,
+        halting,
         exiting,
         stillborn,
         busy,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import SecretStr
 
 from brama.config.models import BotLimitsSection, HeartbeatSection, LimitsSection, RestartSection, StopSection
@@ -17,6 +18,7 @@ from brama.messages import Deliver
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.policy.model import State
 from supervisor.fleet.ports import Report, Send
+from supervisor.fleet.records import MemberRecord
 from supervisor.fleet.view import WorkerView
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.updates.policy.routing import RouteRecord
@@ -99,7 +101,7 @@ class PlayedRouter:
         self.reports.append((bot_id, message))
 
     def worker_gone(self, bot_id: BotId, *, commanded: bool) -> bool:
-        del self.sends[bot_id]
+        self.sends.pop(bot_id, None)
         self.gone.append((bot_id, commanded))
         return self.charge
 
@@ -181,6 +183,13 @@ class Stage:
     pollers: PlayedPollers
     store: MemoryStore
     roll: NotedRoll
+    handed_over: bool = False
+
+    async def hand_over(self) -> list[MemberRecord]:
+        """Let the fleet go; return what it leaves, as the next master reads it."""
+        self.handed_over = True
+        records = msgspec.msgpack.encode(await self.fleet.hand_over())
+        return msgspec.msgpack.decode(records, type=list[MemberRecord])
 
     def view(self, bot_id: str = "shop") -> WorkerView:
         return next(view for view in self.fleet.views() if view.bot_id == bot_id)
@@ -210,9 +219,16 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    configuration: Settings, store: MemoryStore | None = None, module: str = PLAIN_ZYGOTE, cores: int = 2
+    configuration: Settings,
+    store: MemoryStore | None = None,
+    module: str = PLAIN_ZYGOTE,
+    cores: int = 2,
+    left: Sequence[MemberRecord] | None = None,
 ) -> AsyncIterator[Stage]:
-    """Start a fleet, and end it whatever happens."""
+    """Start a fleet, or have it go on with what another has left, and end it whatever happens.
+
+    One that has handed over is not ended: its processes are another's.
+    """
     store = store or MemoryStore()
     router, pollers, roll = PlayedRouter(), PlayedPollers(), NotedRoll()
     tasks: set[asyncio.Task[None]] = set()
@@ -235,11 +251,13 @@ async def staged(
         cores=cores,
     )
     pollers.fleet = fleet
+    stage = Stage(fleet, zygote, router, pollers, store, roll)
     try:
-        await fleet.start()
-        yield Stage(fleet, zygote, router, pollers, store, roll)
+        await (fleet.start() if left is None else fleet.take_over(left, {}))
+        yield stage
     finally:
-        await fleet.stop(0.0)
+        if not stage.handed_over:
+            await fleet.stop(0.0)
 
 
 def lives(pid: int) -> bool:

@@ -22,6 +22,7 @@ from supervisor.fleet.policy.events import (
     BootFailed,
     CapacityFreed,
     CapacityRefused,
+    CodeChanged,
     DeadlinePassed,
     Disabled,
     Enabled,
@@ -36,6 +37,7 @@ from supervisor.fleet.policy.events import (
     MemorySampled,
     ReadyReceived,
     RestartCommanded,
+    Retired,
     ShutdownCommanded,
     SleepAgreed,
     SleepRefused,
@@ -49,6 +51,7 @@ from supervisor.fleet.policy.events import (
 )
 from supervisor.fleet.policy.lifecycle import step
 from supervisor.fleet.policy.model import ALIVE, FORKING, TIMED, Limits, Phase, State, Wanted, Worker
+from supervisor.fleet.policy.succession import inherit
 
 LIMITS = Limits(budget=2, idle_timeout_s=60.0)
 
@@ -66,6 +69,7 @@ class World(RuleBasedStateMachine):
         self.killed = False
         self.delivering = False
         self.ingress = False
+        self.retired = False
         self.remembered = Wanted.RUNNING
 
     def tell(self, event: Event) -> None:
@@ -143,6 +147,24 @@ class World(RuleBasedStateMachine):
     def shut_down(self, timeout_s: float) -> None:
         self.tell(ShutdownCommanded(timeout_s))
 
+    @rule(event=st.sampled_from([Retired(), CodeChanged()]))
+    def code_changes(self, event: Event) -> None:
+        self.retired |= isinstance(event, Retired)
+        self.tell(event)
+
+    @precondition(lambda self: not (self.retired and self.alive))
+    @rule(wanted=st.sampled_from(Wanted))
+    def another_master_takes_over(self, wanted: Wanted) -> None:
+        """It opens the intake of a process as that was; a fork that is not answered is nobody's."""
+        left, self.worker = self.worker, inherit(Worker(wanted=wanted), self.worker)
+        self.remembered = wanted
+        self.forking, self.retired = None, False
+        self.ingress = self.alive and left.ingress_open
+        if not self.alive:
+            self.tell(MasterStarted())
+        elif wanted is not left.wanted:
+            self.tell(Enabled() if wanted is Wanted.RUNNING else Disabled("gone"))
+
     @precondition(lambda self: self.forking is not None)
     @rule(answer=st.sampled_from(["forked", "forked", "forked", "failed", "no room"]))
     def answer_fork(self, answer: str) -> None:
@@ -215,7 +237,7 @@ class World(RuleBasedStateMachine):
     def nothing_stays_up_that_is_not_wanted(self) -> None:
         if not self.worker.is_up:
             assert self.worker.state in (State.STOPPED, State.STOPPING)
-            assert not self.ingress
+            assert not self.ingress or self.retired
         else:
             assert self.ingress
 

@@ -9,6 +9,7 @@ from brama.errors import BramaError, ConfigError
 from supervisor.reload.policy.plan import Action, Plan
 from supervisor.reload.reloader import Reloader, Sources
 from tests.unit.reload.configurations import bot, settings
+from tests.waiting import await_until, loop_turn
 
 PLATFORM = BotsSourceSection(url="https://platform.example/bots")
 SHOP, SUPPORT, NEWS = bot("shop"), bot("support", 2), bot("news", 3, origin="platform")
@@ -147,6 +148,26 @@ async def test_there_is_no_reload_during_the_stop():
     with pytest.raises(BramaError, match="stopping"):
         await reloader.reload()
     assert world.applied == []
+
+
+async def test_what_is_being_applied_is_waited_for_and_nothing_follows():
+    """Else a master that is replaced would leave half of a change behind."""
+    world = World()
+    reloader = world.reloader()
+    world.file = settings(SHOP, SUPPORT)
+    world.gate.clear()
+    applied, refused = asyncio.ensure_future(reloader.reload()), asyncio.ensure_future(reloader.reload())
+    await await_until(lambda: world.loads == 1)
+    reloader.close()
+    settling = asyncio.ensure_future(reloader.settle())
+    await loop_turn()
+    assert not settling.done()
+    world.gate.set()
+    await settling
+    assert applied.done()
+    with pytest.raises(BramaError, match="nothing was changed"):
+        await refused
+    assert len(world.applied) == 1
 
 
 async def test_a_caller_that_gives_up_leaves_the_reload_running():
