@@ -6,8 +6,9 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -106,12 +107,29 @@ class FakeMaster:
         #: Where a bot gets when it is started, and why.
         self.fate = ("RUNNING", None)
         self.crash: Exception | None = None
+        #: Hot restarts, bots still to be renewed (one fewer with each look), why the last restart failed.
+        self.hot_restarts = self.renewing = 0
+        self.restart_problems: tuple[str, ...] = ()
+        #: What comes of a restart that has begun; and how many looks at the status are broken off then.
+        self.succeed: Callable[[], None] = self.be_replaced
+        self.breaks = 0
+        self.renews = True
 
     def status(self) -> Status:
         if self.crash is not None:
             raise self.crash
+        if self.breaks:
+            self.breaks -= 1
+            raise asyncio.CancelledError  # aiohttp ends the connection without an answer
         plain = status(*self.workers.values(), state=self.state, config=self.config)
-        return msgspec.structs.replace(plain, orphans=tuple(self.orphans))
+        master = msgspec.structs.replace(
+            plain.master,
+            hot_restarts=self.hot_restarts,
+            renewing=self.renewing,
+            restart_problems=self.restart_problems,
+        )
+        self.renewing -= self.renews and self.renewing > 0
+        return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans))
 
     def health(self) -> Health:
         return self.healthy
@@ -153,7 +171,21 @@ class FakeMaster:
         return sum(self.letters.pop(each, None) is not None for each in letter_ids)
 
     async def restart(self) -> RestartResult:
-        return RestartResult(os.getpid(), "0.0.0", 0)
+        if self.problems:
+            raise ConfigError("\n".join(self.problems))
+        if self.refusal is not None:
+            raise BramaError(self.refusal)
+        asyncio.get_running_loop().call_later(0.1, self.succeed)  # when this is answered
+        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts)
+
+    def be_replaced(self) -> None:
+        """Be another one from now on, whose bots are to be renewed, and seen only after a moment."""
+        self.hot_restarts += 1
+        self.renewing, self.breaks = len(self.workers), 2
+
+    def fail_to_be_replaced(self) -> None:
+        """Go on, and say why."""
+        self.restart_problems = ("it cannot be executed: No such file or directory",)
 
     async def reload(self, *, dry_run: bool) -> ReloadResult:
         if self.problems:
@@ -187,6 +219,15 @@ async def _main(state_dir: Path, config: str = CONFIG) -> None:
     master.orphans = [OrphanStatus(1003, "news", 12, 3), OrphanStatus(1004, None, 0, 1)]
     if config.endswith("wrong.yaml"):
         master.problems = [f"{config}:3: bots[0].script: is missing", f"{config}:9: bots[1].id: is missing"]
+    match Path(config).stem:
+        case "refused":
+            master.refusal = "/srv/brama-supervisor cannot take over (exit code 1): it has a bug"
+        case "missing":
+            master.succeed = master.fail_to_be_replaced
+        case "dying":
+            master.succeed = partial(os._exit, 1)
+        case "busy":
+            master.renews = False
     touched = (BotTouch("shop", "restart", ("script", "env")), BotTouch("news", "add"))
     master.reload_result = ReloadResult(touched, ("limits.max_workers",), ("api.port",), ("a warning",))
     server = serve(master, state_dir)

@@ -54,7 +54,10 @@ async def test_the_status_document_has_the_published_fields_in_order(tcp, master
         assert answer.status == 200
         document = await answer.json()
     assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform"]
-    assert list(document["master"]) == ["pid", "version", "uptime_ms", "state", "config", "reload_problems"]
+    assert list(document["master"]) == [
+        *("pid", "version", "uptime_ms", "state", "config", "reload_problems"),
+        *("hot_restarts", "renewing", "restart_problems"),
+    ]
     assert list(document["totals"]) == ["bots", "running", "inbox", "dead_letters", "duplicates"]
     assert list(document["workers"][0]) == [
         *("bot_id", "state", "wanted", "reason", "mode", "ingress", "pid", "generation", "messages"),

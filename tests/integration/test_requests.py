@@ -61,7 +61,7 @@ def gives_signals_back() -> Iterator[None]:
 async def test_the_first_wish_counts_and_what_comes_later_is_not_answered():
     requests = Requests()
     assert requests.hand_over()
-    assert requests.unanswered == ()
+    assert not requests.unanswered
     assert await requests.wait() is Wish.HAND_OVER
     requests.request()
     requests.reload.set()

@@ -1,6 +1,7 @@
 """What comes of a bot when its master is replaced, in every phase."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ ENDING = ALIVE - {Phase.BOOT, Phase.SERVE} | {Phase.ABORT}
 AT_REST = frozenset(Phase) - ALIVE - {Phase.ABORT, Phase.SPAWN}
 
 
-def worker(phase: Phase, **changes: object) -> Worker:
+def worker(phase: Phase, **changes: Any) -> Worker:
     """Return a bot in ``phase``, in its third generation, which has died once."""
     plain = Worker(
         phase=phase,
@@ -70,7 +71,7 @@ def test_new_code_replaces_what_serves_or_boots_and_nothing_else(phase: Phase):
 
 
 @pytest.mark.parametrize("changes", [{"wanted": Wanted.STOPPED}, {"shutting_down": True}])
-def test_new_code_is_no_matter_for_what_is_not_wanted(changes: dict[str, object]):
+def test_new_code_is_no_matter_for_what_is_not_wanted(changes: dict[str, Any]):
     left = worker(Phase.SERVE, **changes)
     assert renew_code(left, NOW, LIMITS) == (left, ())
 
