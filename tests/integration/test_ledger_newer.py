@@ -1,4 +1,4 @@
-"""A state file that a newer program has written: the one before comes back on it, or is told that it cannot."""
+"""A state file that a newer program wrote: the one before comes back on it, or is told that it cannot."""
 
 import os
 from collections.abc import Iterator
@@ -93,10 +93,10 @@ def test_looking_waits_for_nobody_who_writes(held: Path):
 
 def test_looking_at_what_is_no_state_file(tmp_path: Path):
     missing = tmp_path / "missing.db"
-    with pytest.raises(StateError, match="missing.db"):
+    with pytest.raises(StateError, match=r"missing\.db"):
         check_readable(missing)
     assert os.listdir(tmp_path) == []
     nonsense = tmp_path / "nonsense.db"
     nonsense.write_bytes(b"nonsense" * 1000)
-    with pytest.raises(StateError, match="nonsense.db"):
+    with pytest.raises(StateError, match=r"nonsense\.db"):
         check_readable(nonsense)
