@@ -9,11 +9,11 @@ import sys
 import typer
 
 from brama.clock import monotonic_s
-from brama.errors import BramaError, UnreachableError
+from brama.errors import BramaError, NoMasterError, UnreachableError
 from brama.exit_codes import ExitCode
 from supervisor.commands.progress_line import ProgressLine
 from supervisor.commands.waiting import PAUSE_S
-from supervisor.control.client import ControlClient
+from supervisor.control.client import ControlClient, MasterProcess
 from supervisor.control.policy.words import plural
 from supervisor.control.status import MasterStatus
 
@@ -29,14 +29,15 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
         patience_s: how long nothing may change before the bots that are left are no longer waited for.
 
     Raises:
-        NoMasterError: none runs, or it has died.
-        BramaError: the next master cannot take over; nothing has changed.
+        NoMasterError: none runs.
+        BramaError: the next master cannot take over, and nothing has changed; or the master has died.
     """
     began_at = monotonic_s()
+    process = client.master_process()
     begun = client.restart()
     with ProgressLine() as line:
         line.show(f"version {begun.version} takes over")
-        master = _wait_taken_over(client, begun.hot_restarts)
+        master = _wait_taken_over(client, process, begun.hot_restarts)
         bots = renewing = master.renewing
         changed_at = monotonic_s()
         while master.renewing or master.state != "running":
@@ -46,7 +47,7 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
                 break
             line.show(f"restarting bots: {bots - master.renewing}/{bots}")
             select.select([], [], [], PAUSE_S)
-            master = client.status().master
+            master = _status(client, process) or master
     took_s = monotonic_s() - began_at
     typer.echo(f"restarted (pid {master.pid}, version {master.version}) in {took_s:.1f} s")
     if master.renewing:
@@ -54,13 +55,10 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
     return ExitCode.OK
 
 
-def _wait_taken_over(client: ControlClient, hot_restarts: int) -> MasterStatus:
+def _wait_taken_over(client: ControlClient, process: MasterProcess, hot_restarts: int) -> MasterStatus:
     deadline = monotonic_s() + _TAKEOVER_TIMEOUT_S
     while True:
-        try:
-            master = client.status().master
-        except UnreachableError:  # in the very moment
-            master = None
+        master = _status(client, process)
         if master is not None and master.hot_restarts > hot_restarts:
             return master
         if master is not None and master.restart_problems:
@@ -68,3 +66,13 @@ def _wait_taken_over(client: ControlClient, hot_restarts: int) -> MasterStatus:
         if monotonic_s() > deadline:
             raise BramaError(f"the master has not been replaced after {_TAKEOVER_TIMEOUT_S:g} s; see its log")
         select.select([], [], [], PAUSE_S)
+
+
+def _status(client: ControlClient, process: MasterProcess) -> MasterStatus | None:
+    """Return what the master says of itself, None in the very moment in which it is replaced."""
+    try:
+        return client.status().master
+    except (NoMasterError, UnreachableError):
+        if process.wait_gone(0):
+            raise BramaError(f"the master (pid {process.pid}) ended instead; its log says why") from None
+        return None

@@ -81,6 +81,9 @@ class ControlServer:
             BramaError: an address is not to be had, in one line.
         """
         path = socket_path(self._state_dir)
+        if self._unix is not None and not path.exists():  # removed meanwhile: nobody would find it again
+            self._unix.close()
+            self._unix = None
         tcp = self._tcp or bind_tcp(self._host, self._port, self._token)
         try:
             unix = self._unix or bind_unix(path, self._state_dir)

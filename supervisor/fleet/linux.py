@@ -16,6 +16,7 @@ from pathlib import Path
 
 from brama.errors import StateError
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 #: Long enough for any title; a command line may be megabytes.
@@ -43,6 +44,11 @@ def become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0) != 0:
         raise StateError(f"cannot become a child subreaper: {os.strerror(ctypes.get_errno())}")
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, however."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
 
 
 def raise_file_limit() -> int:
