@@ -8,9 +8,11 @@ from pathlib import Path
 
 from benchmarks import (
     fleets,
+    hot_restarting,
     loss,
     on_demand,
     reloading,
+    restarts,
     scale,
     throughput,
     webhook_accepting,
@@ -23,7 +25,17 @@ from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "webhooks", "on-demand")
+TABLES = (
+    "fleets",
+    "scale",
+    "throughput",
+    "loss",
+    "reloading",
+    "restarts",
+    "hot-restarts",
+    "webhooks",
+    "on-demand",
+)
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -74,6 +86,10 @@ def main() -> None:
             throughput.compare()
         if "reloading" in wanted:
             reloading.measure(options.bots)
+        if "restarts" in wanted:
+            restarts.report()
+        if "hot-restarts" in wanted:
+            hot_restarting.measure()
         if "on-demand" in wanted:
             on_demand.measure(options.registered, active=min(200, options.registered))
         if "webhooks" in wanted:

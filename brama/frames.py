@@ -30,10 +30,14 @@ def encode_frame(body: bytes) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream back into frames, however it was split on the way."""
+    """Cuts a byte stream back into frames, however it was split on the way.
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
+    Args:
+        pending: what another reader of the same stream has left.
+    """
+
+    def __init__(self, pending: bytes = b"") -> None:
+        self._buffer = bytearray(pending)
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Take the next bytes of the stream; yield each body that is complete.

@@ -7,11 +7,16 @@ import asyncio
 import gc
 import os
 import random
+import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
+import msgspec
 import uvloop
 
 from brama.clock import monotonic_s, utc_s
@@ -20,36 +25,43 @@ from brama.config.platform_bots import with_platform_bots
 from brama.config.settings import Settings
 from brama.errors import StateError
 from brama.exit_codes import ExitCode
+from brama.ids import BotId, Seq
 from brama.log import configure_logging, get_logger
 from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
 from supervisor.control.live import LiveTable, report_progress
 from supervisor.control.server import ControlServer
-from supervisor.control.status import MasterState, WebhookStatus
+from supervisor.control.status import MasterState
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.lock import InstanceLock
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.fleet.zygote_start import StartedZygote
 from supervisor.front import Front
+from supervisor.handover.estate import Estate
+from supervisor.handover.estate import Parts as EstateParts
+from supervisor.handover.program import become
+from supervisor.handover.records import ControlRecord, Handover
+from supervisor.handover.restarter import Restarter
 from supervisor.master import Parts, RunningMaster
 from supervisor.platform.answer import Answer
 from supervisor.platform.cache import CACHE_NAME
-from supervisor.platform.feed import Feed
+from supervisor.platform.feed import FIRST_TIMEOUT_S, Feed
 from supervisor.reload.policy.plan import Plan
 from supervisor.reload.reloader import Reloader, Sources
-from supervisor.requests import Requests
+from supervisor.requests import Requests, Wish, hold_signals
 from supervisor.roster import Roster
+from supervisor.service_manager import ServiceManager
 from supervisor.updates.inbox.ledger import open_ledger
+from supervisor.updates.inbox.schema import STATE_FILE
 from supervisor.updates.ingresses import Ingresses
 from supervisor.updates.intake import Intake
+from supervisor.updates.policy.message_window import MessageKey, MessageWindow
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
 from supervisor.updates.router import Router, RouterSettings
-from webhook.server import WebhookServer
-from webhook.settings import WebhookServerSettings, server_settings
+from supervisor.webhook_server import MasterWebhookServer
 
-STATE_FILE = "brama.db"
 #: The inbox's writer waits for the interpreter's lock at each SQL step; at the default of 5 ms a busy loop
 #: makes a batch of 100 three times as slow ([m] 2,600 instead of 8,600 updates a second).
 SWITCH_INTERVAL_S = 0.001
@@ -61,15 +73,21 @@ log = get_logger(__name__)
 def run(
     settings: Settings,
     *,
+    program: Path,
     zygote: StartedZygote | None = None,
+    handover: Handover | None = None,
     on_ready: Callable[[], None] | None = None,
     foreground_table: bool = False,
 ) -> ExitCode:
     """Run the master until it is stopped.
 
+    A hot restart executes what ``program`` leads to by then in this very process, and so never returns.
+
     Args:
         settings: the configuration.
+        program: the console script.
         zygote: one that was executed for these settings already, to save the time of its warm-up.
+        handover: what the master before has left in this process; None: this is the first.
         on_ready: called once when the API is bound and bots are being started; given by a daemon, which has
             no terminal.
         foreground_table: show a live table on the terminal instead of log lines.
@@ -80,19 +98,41 @@ def run(
     Raises:
         BramaError: the master could not start; nothing was left running.
     """
-    register_secrets(*settings.secrets())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     lock = InstanceLock(settings.state_dir)
-    lock.acquire()
+    if handover is None:
+        lock.acquire()
+    else:
+        lock.adopt(handover.lock)
+    is_daemon = on_ready is not None if handover is None else handover.is_daemon
     try:
-        sink = _begin_log(settings, console=on_ready is None and not foreground_table)
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(settings, zygote, on_ready, foreground_table))
-        finally:
-            sink.close()
+        while True:
+            register_secrets(*settings.secrets())
+            sink = _begin_log(settings, console=not is_daemon and not foreground_table)
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    life = _Life(settings, program, lock, handover, is_daemon, foreground_table)
+                    end = runner.run(_serve(life, zygote, on_ready))
+                    if isinstance(end, ExitCode):
+                        return end
+                    hold_signals()
+            finally:
+                sink.close()
+            zygote = on_ready = None
+            settings, handover = end.file, _execute(end)
     finally:
         lock.release()
+
+
+def _execute(end: "_Succession") -> Handover:
+    """Replace this process by the next master; if it cannot be executed, return what that would have got."""
+    for number in end.unanswered:
+        os.kill(os.getpid(), number)
+    try:
+        become(end.program, end.handover)
+    except OSError as error:
+        trouble = f"{end.program} cannot be executed: {error.strerror}"
+        return msgspec.structs.replace(end.handover, trouble=trouble)
 
 
 def _begin_log(settings: Settings, *, console: bool) -> LogSink:
@@ -107,26 +147,49 @@ def _begin_log(settings: Settings, *, console: bool) -> LogSink:
         ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """What one master begins with."""
+
+    file: Settings
+    program: Path
+    lock: InstanceLock
+    left: Handover | None
+    is_daemon: bool
+    foreground_table: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Succession:
+    """How a master ends that is replaced: by what, what it leaves, and signals that it has not answered."""
+
+    program: Path
+    handover: Handover
+    file: Settings
+    unanswered: Sequence[signal.Signals]
+
+
 async def _serve(
-    file: Settings,
-    started: StartedZygote | None,
-    on_ready: Callable[[], None] | None,
-    foreground_table: bool,
-) -> ExitCode:
+    life: _Life, started: StartedZygote | None, on_ready: Callable[[], None] | None
+) -> ExitCode | _Succession:
+    file, left = life.file, life.left
     requests = Requests()
     zygote = ZygoteClient(file.zygote.preload, file.project_root, os.environ, started=started)
     async with Background() as background, AsyncExitStack() as closing:
         ledger = open_ledger(file.state_dir / STATE_FILE, file.delivery.durability)
         closing.push_async_callback(ledger.close)
         closing.push_async_callback(zygote.aclose)
-        zygote.launch()
+        if left is None:  # else it would warm up while others wait
+            zygote.launch()
+        else:
+            ledger.processed(map(Seq, left.unsettled))
         feed = Feed(file.state_dir / CACHE_NAME)
         closing.push_async_callback(feed.aclose)
 
         def join(file: Settings, answer: Answer) -> tuple[Settings, Sequence[str]]:
             return with_platform_bots(file, answer.content, os.environ)
 
-        answer, settings = await feed.begin(file, join)
+        answer, settings = await feed.begin(file, join, FIRST_TIMEOUT_S if left is None else 0)
         register_secrets(*settings.secrets())
 
         router = Router(
@@ -138,8 +201,14 @@ async def _serve(
             spawn=background.start,
         )
         ledger.on_stall(lambda reason: router.resume() if reason is None else None)
-        ingresses = Ingresses(settings, Intake(ledger, settings.dedup, router), ledger)
-        front = Front(lambda settings: _WebhookServer(ingresses, settings))
+        window = MessageWindow(settings.dedup.window, settings.dedup.max_keys)
+        for key, noted_at in () if left is None else left.noted:
+            window.note(MessageKey(key), noted_at)
+        ingresses = Ingresses(settings, Intake(ledger, settings.dedup, router, window=window), ledger)
+        front = Front(
+            lambda settings, left: MasterWebhookServer(ingresses, settings, left),
+            None if left is None else left.webhook,
+        )
         ingresses.watch_hooks(front)
         roster = Roster(router, ingresses, ledger, background.start)
         fleet = Fleet(
@@ -165,73 +234,89 @@ async def _serve(
             await feed.adapt(plan.settings.bots_source)
 
         sources = Sources(lambda: load_settings(file.config_path, os.environ), join, feed.refresh)
-        reloader = Reloader(file, answer, settings, sources, apply, requests.reload)
+        service = ServiceManager(os.environ, lambda: master.status(), ledger.can_work)
+        reloader = Reloader(file, answer, settings, sources, apply, requests.reload, service.reload)
+        facts = _facts(life, settings)
+        estate = Estate(facts)
+        restarter = Restarter(
+            life.program,
+            estate.draft,
+            lambda: ledger.stalled,
+            fleet,
+            requests.hand_over,
+            requests.restart,
+            None if left is None else left.trouble,
+        )
         master = RunningMaster(
-            Parts(fleet, ingresses, ledger, router, roster, reloader, front.status, feed.status),
-            version("brama-supervisor"),
+            Parts(fleet, ingresses, ledger, router, roster, reloader, restarter, front.status, feed.status),
+            facts.version,
             monotonic=monotonic_s,
             stop=requests.request,
+            started_at=facts.started_at,
+            hot_restarts=facts.hot_restarts,
         )
-        server = _control_server(master, settings)
+        server = _control_server(master, settings, None if left is None else left.control)
         closing.push_async_callback(server.aclose)
+        estate.parts = EstateParts(front, ingresses, router, fleet, ledger, window, server, life.lock)
+        if left is not None:
+            await fleet.take_over(left.bots, {BotId(bot_id): route for bot_id, route in left.routes.items()})
         await server.start()
         await front.adapt(settings)
+        background.start(service.attend())
         log.info("master.started", pid=os.getpid(), bots=len(settings.bots), config=str(settings.config_path))
-        if foreground_table:
+        if life.foreground_table:
             background.start(LiveTable().show(master))
         else:
             background.start(report_progress(master, _say_progress))
+        handover = None
         try:
-            await fleet.start()
+            await (fleet.start() if left is None else fleet.renew())
             _quieten_collector()
             reloader.open()
             background.start(reloader.serve_requests())
+            background.start(restarter.serve_requests())
             feed.run(reloader.offer)
+            service.ready()
             if on_ready is not None:
                 on_ready()
-            await requests.wait()
+            if await requests.wait() is Wish.HAND_OVER:
+                reloader.close("the master is being replaced; the next one reads the configuration anew")
+                service.restarting()
+                handover = await estate.collect()
         finally:
-            master.state = MasterState.STOPPING
-            reloader.close()
-            front.drain()
-            timeout_s = reloader.settings.stop.timeout
-            log.info("master.stopping", timeout_s=timeout_s)
-            await _stop_fleet(fleet, requests, timeout_s)
+            if handover is None:
+                master.state = MasterState.STOPPING
+                await restarter.aclose()
+                reloader.close()
+                front.drain()
+                timeout_s = reloader.settings.stop.timeout
+                log.info("master.stopping", timeout_s=timeout_s)
+                service.stopping(timeout_s)
+                await _stop_fleet(fleet, requests, timeout_s)
         await ingresses.aclose()
-        log.info("master.stopped")
-    return ExitCode.OK
+        log.info("master.stopped" if handover is None else "master.handed_over")
+    if handover is None:
+        return ExitCode.OK
+    return _Succession(restarter.proven, handover, reloader.file, requests.unanswered)
 
 
-class _WebhookServer:
-    """The webhook server in the words of the master."""
-
-    def __init__(self, ingresses: Ingresses, settings: Settings) -> None:
-        token = settings.api.token
-        self._server = WebhookServer(
-            ingresses,
-            self._settings(settings),
-            api_token=None if token is None else token.get_secret_value(),
-        )
-        self.start = self._server.start
-        self.drain = self._server.drain
-        self.aclose = self._server.aclose
-        self.last_seen_at = self._server.last_seen_at
-        self.last_refused_at = self._server.last_refused_at
-
-    def reconfigure(self, settings: Settings) -> None:
-        """Serve as ``settings`` say, with certificates as they are on disk now."""
-        self._server.reconfigure(self._settings(settings))
-
-    def status(self) -> WebhookStatus:
-        """Return where it listens, and what it has taken in."""
-        stats = self._server.stats()
-        host, port = self._server.address
-        refused = sum(stats.refused.values())
-        return WebhookStatus(f"{host}:{port}", stats.accepted, stats.duplicates, refused)
-
-    @staticmethod
-    def _settings(settings: Settings) -> WebhookServerSettings:
-        return server_settings(settings.webhook, settings.webhook.ssl_cert, settings.webhook.ssl_key)
+def _facts(life: _Life, settings: Settings) -> Handover:
+    """Return what the next master is left, as far as it is known from the beginning."""
+    left = life.left
+    return Handover(
+        version=version("brama-supervisor"),
+        program=str(life.program),
+        config=str(settings.config_path),
+        state_dir=str(settings.state_dir),
+        base_url=settings.telegram.base_url,
+        is_daemon=life.is_daemon,
+        has_table=life.foreground_table,
+        started_at=monotonic_s() if left is None else left.started_at,
+        hot_restarts=0 if left is None else left.hot_restarts + (left.trouble is None),
+        control=ControlRecord(settings.api.host, settings.api.port),
+        webhook=None,
+        bots=[],
+    )
 
 
 def _quieten_collector() -> None:
@@ -253,7 +338,13 @@ def _router_settings(settings: Settings) -> RouterSettings:
     )
 
 
-def _control_server(master: RunningMaster, settings: Settings) -> ControlServer:
+def _control_server(master: RunningMaster, settings: Settings, left: ControlRecord | None) -> ControlServer:
+    unix = tcp = None
+    if left is not None:
+        unix, tcp = socket.socket(fileno=left.unix), socket.socket(fileno=left.tcp)
+        if (left.host, left.port) != (settings.api.host, settings.api.port):
+            tcp.close()
+            tcp = None
     return ControlServer(
         master,
         state_dir=settings.state_dir,
@@ -261,6 +352,8 @@ def _control_server(master: RunningMaster, settings: Settings) -> ControlServer:
         port=settings.api.port,
         token=None if settings.api.token is None else settings.api.token.get_secret_value(),
         stop_timeout_s=settings.stop.timeout,
+        unix=unix,
+        tcp=tcp,
     )
 
 

@@ -16,7 +16,7 @@ import typer
 
 from brama.errors import BramaError
 from brama.exit_codes import ExitCode
-from supervisor.commands import check, dead_letters, fleet, logs, offline, orphans, reload, status
+from supervisor.commands import check, dead_letters, fleet, logs, offline, orphans, prove, reload, status
 from supervisor.commands.failures import INTERRUPTED, say_failure
 from supervisor.commands.options import ConfigOption, Defaults
 
@@ -40,6 +40,7 @@ check.add_to(app)
 dead_letters.add_to(app)
 orphans.add_to(app)
 offline.add_to(app)
+prove.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

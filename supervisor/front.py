@@ -9,6 +9,7 @@ from typing import Protocol
 from brama.config.settings import Settings
 from brama.log import get_logger
 from supervisor.control.status import WebhookStatus
+from supervisor.handover.records import WebhookRecord
 from supervisor.reload.policy.plan import needs_webhook
 
 log = get_logger(__name__)
@@ -23,6 +24,8 @@ class Server(Protocol):
     def status(self) -> WebhookStatus: ...
     def last_seen_at(self, bot_id: str) -> float | None: ...
     def last_refused_at(self, bot_id: str) -> float | None: ...
+    def draft(self) -> WebhookRecord: ...
+    async def hand_over(self) -> WebhookRecord: ...
     async def aclose(self) -> None: ...
 
 
@@ -30,11 +33,16 @@ class Front:
     """The webhook server, or none as long as every bot polls.
 
     Args:
-        make: returns a server for a configuration; nothing is bound before its start.
+        make: returns a server for a configuration, which goes on with what is left of an earlier one where it
+            can; nothing is bound before its start.
+        left: that of the master before.
     """
 
-    def __init__(self, make: Callable[[Settings], Server]) -> None:
+    def __init__(
+        self, make: Callable[[Settings, WebhookRecord | None], Server], left: WebhookRecord | None = None
+    ) -> None:
         self._make = make
+        self._left = left
         self._server: Server | None = None
 
     async def adapt(self, settings: Settings) -> None:
@@ -43,15 +51,26 @@ class Front:
         Raises:
             BramaError: the address is not to be had, or the certificate is of no use; what ran goes on.
         """
+        left, self._left = self._left, None
         if not needs_webhook(settings):
             await self.aclose()
+            if left is not None:
+                left.close()
         elif self._server is not None:
             self._server.reconfigure(settings)
         else:
-            server = self._make(settings)
+            server = self._make(settings, left)
             await server.start()
             self._server = server
             log.info("webhook.listening", address=server.status().address)
+
+    def draft(self) -> WebhookRecord | None:
+        """Return what ``hand_over`` would, without file descriptors."""
+        return None if self._server is None else self._server.draft()
+
+    async def hand_over(self) -> WebhookRecord | None:
+        """Accept nothing more, finish what has begun, and return what another server can go on with."""
+        return None if self._server is None else await self._server.hand_over()
 
     def drain(self) -> None:
         """Take nothing more in: the master is stopping."""

@@ -12,7 +12,7 @@ from brama.clock import Clock
 from brama.errors import BramaError
 from brama.ids import BotId, TelegramId
 from supervisor.control.policy.progress import UP
-from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, Verb
+from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.status import (
     MasterState,
     MasterStatus,
@@ -26,6 +26,7 @@ from supervisor.control.status import (
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.policy.model import State
 from supervisor.fleet.view import WorkerView
+from supervisor.handover.restarter import Restarter
 from supervisor.reload.reloader import Reloader
 from supervisor.roster import Roster
 from supervisor.updates.inbox.ledger import Ledger
@@ -48,6 +49,7 @@ class Parts:
         router: what is in flight.
         roster: which bots there are, and whose updates are whose.
         reloader: the configuration that runs.
+        restarter: replaces the master by another.
         webhook: how the webhook server stands, None: there is none.
         platform: how the platform's API stands, None: there is none.
     """
@@ -58,6 +60,7 @@ class Parts:
     router: Router
     roster: Roster
     reloader: Reloader
+    restarter: Restarter
     webhook: Callable[[], WebhookStatus | None]
     platform: Callable[[], PlatformStatus | None]
 
@@ -70,13 +73,25 @@ class RunningMaster:
         version: the product's version.
         monotonic: clock of uptimes and ages.
         stop: begins the graceful stop.
+        started_at: when the first of the masters that replaced one another was started, monotonic seconds.
+        hot_restarts: how often that has happened.
     """
 
-    def __init__(self, parts: Parts, version: str, *, monotonic: Clock, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        version: str,
+        *,
+        monotonic: Clock,
+        stop: Callable[[], None],
+        started_at: float,
+        hot_restarts: int,
+    ) -> None:
         self._parts = parts
         self._version = version
         self._monotonic = monotonic
-        self._started_at = monotonic()
+        self._started_at = started_at
+        self._hot_restarts = hot_restarts
         self._stop = stop
         self.state = MasterState.STARTING
 
@@ -112,6 +127,9 @@ class RunningMaster:
             state=self.state,
             config=str(self._parts.reloader.settings.config_path),
             reload_problems=tuple((self._parts.reloader.failure or "").splitlines()),
+            hot_restarts=self._hot_restarts,
+            renewing=self._parts.fleet.renewing,
+            restart_problems=tuple((self._parts.restarter.failure or "").splitlines()),
         )
 
     def _worker(
@@ -178,6 +196,11 @@ class RunningMaster:
         plan, warnings = await self._parts.reloader.reload(dry_run=dry_run)
         touched = tuple(BotTouch(change.bot_id, change.action, change.keys) for change in plan.bots)
         return ReloadResult(touched, plan.applied, plan.waiting, tuple(warnings))
+
+    async def restart(self) -> RestartResult:
+        """Begin a hot restart; returns when the next master has proven itself."""
+        proof = await self._parts.restarter.restart()
+        return RestartResult(os.getpid(), proof.version, self._hot_restarts)
 
     async def drop_orphan(self, telegram_id: int) -> int:
         """Purge what is kept of a bot that is not configured."""

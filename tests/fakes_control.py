@@ -15,7 +15,7 @@ import uvloop
 
 from brama.errors import BramaError, ConfigError
 from brama.ids import BotId, UpdateId
-from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, Verb
+from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.server import ControlServer
 from supervisor.control.status import MasterState, MasterStatus, OrphanStatus, Status, Totals, WorkerStatus
 from supervisor.updates.model import DeadLetter, Reason
@@ -151,6 +151,9 @@ class FakeMaster:
     async def drop(self, letter_ids: Sequence[int]) -> int:
         self.dropped += letter_ids
         return sum(self.letters.pop(each, None) is not None for each in letter_ids)
+
+    async def restart(self) -> RestartResult:
+        return RestartResult(os.getpid(), "0.0.0", 0)
 
     async def reload(self, *, dry_run: bool) -> ReloadResult:
         if self.problems:

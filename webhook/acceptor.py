@@ -31,7 +31,7 @@ class Acceptor:
 
     Args:
         listener: listening, non-blocking; it is closed with the acceptor.
-        make: returns a connection that is not open yet.
+        make: returns a connection that is not open yet, told whether another acceptor has accepted it.
         tls: returns the context for the next connection, None: plain.
         connections: knows whether there is room for one more.
         bounds: how long a handshake may take.
@@ -40,7 +40,7 @@ class Acceptor:
     def __init__(
         self,
         listener: socket.socket,
-        make: Callable[[], Connection],
+        make: Callable[[bool], Connection],
         tls: Callable[[], ssl.SSLContext | None],
         connections: Connections,
         bounds: Bounds,
@@ -59,11 +59,19 @@ class Acceptor:
         self._resumption = None
         self._loop.add_reader(self._listener, self._accept)
 
-    async def aclose(self) -> None:
-        """Accept nothing more; what is being opened is ended."""
+    def stop(self) -> None:
+        """Accept nothing more; what is being opened goes on."""
         if self._resumption is not None:
             self._resumption.cancel()
         self._loop.remove_reader(self._listener)
+
+    def adopt(self, client: socket.socket) -> None:
+        """Open a connection that another acceptor has accepted."""
+        self._begin(client, is_adopted=True)
+
+    async def aclose(self) -> None:
+        """Accept nothing more; what is being opened is ended."""
+        self.stop()
         self._listener.close()
         for task in self._tasks:
             task.cancel()
@@ -83,12 +91,15 @@ class Acceptor:
             if not self._connections.make_room():
                 client.close()
                 continue
-            client.setblocking(False)
-            connection = self._make()
-            self._connections.opening(connection)
-            task = self._loop.create_task(self._open(client, connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(client)
+
+    def _begin(self, client: socket.socket, *, is_adopted: bool = False) -> None:
+        client.setblocking(False)
+        connection = self._make(is_adopted)
+        self._connections.opening(connection)
+        task = self._loop.create_task(self._open(client, connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _pause(self, error: OSError) -> None:
         """Leave those who come now in the kernel's queue for a while."""

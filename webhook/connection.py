@@ -7,7 +7,8 @@ Runs in: master.
 """
 
 import asyncio
-from typing import Protocol
+import os
+from typing import Protocol, cast
 
 from aiohttp import web
 
@@ -37,11 +38,14 @@ class Connection(web.RequestHandler):
         observer: told of the connection's begin and end, of requests that are no HTTP, and of failures.
         bounds: of its idle time, and of what is left of bodies.
         clock: monotonic seconds.
+        is_adopted: an earlier server has opened it, so that it may be between two requests.
     """
 
     __slots__ = (
         "_bounds",
         "_clock",
+        "_has_heard",
+        "_is_adopted",
         "_is_serving",
         "_observer",
         "_unread_since",
@@ -49,7 +53,15 @@ class Connection(web.RequestHandler):
         "idle_since",
     )
 
-    def __init__(self, manager: web.Server, observer: Observer, bounds: Bounds, clock: Clock) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        observer: Observer,
+        bounds: Bounds,
+        clock: Clock,
+        *,
+        is_adopted: bool = False,
+    ) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -62,7 +74,10 @@ class Connection(web.RequestHandler):
         self._observer = observer
         self._bounds = bounds
         self._clock = clock
+        self._is_adopted = is_adopted
         self._is_serving = False
+        #: Something has come that no request was made of yet.
+        self._has_heard = False
         #: Since when a request's head is incomplete, an answer not read: monotonic seconds.
         self._waiting_since: float | None = None
         self._unread_since: float | None = None
@@ -80,7 +95,7 @@ class Connection(web.RequestHandler):
 
     def end_request(self) -> None:
         """Note that a request is about to be answered."""
-        self._is_serving = False
+        self._is_serving = self._has_heard = False
         self._waiting_since = None
         self.idle_since = self._clock()
 
@@ -90,14 +105,48 @@ class Connection(web.RequestHandler):
             return True
         return self._waiting_since is not None and now - self._waiting_since >= self._bounds.head_s
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is halfway: no request begun, no answer unsent."""
+        if self._is_serving or self._has_heard or self._messages or self._waiter is None:
+            return False
+        return self.transport is not None and _as_transport(self.transport).get_write_buffer_size() == 0
+
+    def hold(self) -> None:
+        """Read nothing more once nothing is halfway in: what comes waits in the kernel for another reader.
+
+        To be called again until ``is_quiet``: a request that has begun is read to its end first.
+        """
+        if self.transport is not None and self._is_whole():
+            _as_transport(self.transport).pause_reading()
+
+    def _is_whole(self) -> bool:
+        if self._is_serving:
+            return self._current_request is not None and self._current_request.content.is_eof()
+        return not self._has_heard
+
+    def release(self) -> int | None:
+        """End this hold on the client without ending the connection; return a file descriptor of it.
+
+        None: it has TLS, whose keys nobody else can be given, or its client has left.
+        """
+        transport, fd = self.transport, None
+        if transport is not None and transport.get_extra_info("sslcontext") is None:
+            client = transport.get_extra_info("socket")
+            fd = None if client is None or client.fileno() < 0 else os.dup(client.fileno())
+        self.force_close()
+        return fd
+
     def abort(self) -> None:
         """End the connection now, whatever is unsent."""
         if self.transport is not None:
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; a client that says nothing is waited for as long as for a head."""
+        """Begin; a client that says nothing is waited for as long as for a head, or as between requests."""
         self._waiting_since = self._clock()
+        if self._is_adopted:
+            self._waiting_since += self._bounds.idle_s - self._bounds.head_s
         self._observer.opened(self)
         super().connection_made(transport)
 
@@ -108,8 +157,10 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if data and not self._is_serving and self._waiting_since is None:
-            self._waiting_since = self._clock()
+        if data and not self._is_serving:
+            self._has_heard = True
+            now = self._clock()
+            self._waiting_since = now if self._waiting_since is None else min(self._waiting_since, now)
         try:
             super().data_received(data)
         except Exception as error:  # no traceback: it shows what was sent
@@ -145,3 +196,7 @@ class Connection(web.RequestHandler):
     def log_exception(self, *_args: object, exc_info: object = None, **_kwargs: object) -> None:
         """Take what aiohttp could not cope with; it would log what was sent."""
         self._observer.failed(exc_info)
+
+
+def _as_transport(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    return cast(asyncio.Transport, transport)  # uvloop's are not derived from it

@@ -16,6 +16,8 @@ from webhook.tallies import Tallies
 
 #: Between two looks at every connection; 4096 of them take a millisecond.
 _SWEEP_EVERY_S = 1.0
+#: Between two looks at connections that are not quiet yet.
+_QUIET_POLL_S = 0.005
 log = get_logger(__name__)
 
 
@@ -76,6 +78,21 @@ class Connections:
         self._open.discard(longest)  # its end is told later, and the next newcomer may not wait for that
         longest.abort()
         return True
+
+    async def hand_over(self, limit_s: float) -> list[int]:
+        """Let requests that have begun finish, then give the clients away; return their file descriptors.
+
+        Nothing more may be accepted. A connection with TLS is closed once it is quiet, and so is one that is
+        not quiet after ``limit_s`` seconds.
+        """
+        deadline = self._clock() + limit_s
+        while True:
+            for connection in self._open:
+                connection.hold()
+            quiet = [each for each in self._open if each.is_quiet]
+            if len(quiet) == len(self) or self._clock() >= deadline:
+                return [fd for each in quiet if (fd := each.release()) is not None]
+            await asyncio.sleep(_QUIET_POLL_S)
 
     def end_overdue(self) -> None:
         """End each connection whose client has kept it waiting too long."""

@@ -4,8 +4,10 @@ Runs in: master.
 """
 
 import asyncio
+import os
 import socket
 import ssl
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -24,6 +26,14 @@ from webhook.tallies import Tallies, commit_stats
 from webhook.tls import load_tls
 
 
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """File descriptors that one server leaves to the next: where it listens, and quiet clients."""
+
+    listener: int
+    clients: tuple[int, ...]
+
+
 class WebhookServer:
     """Serves ``door`` from ``start`` to ``aclose``.
 
@@ -33,6 +43,7 @@ class WebhookServer:
         api_token: ``api.token``, whose bearer may see the statistics from anywhere; None: nobody may.
         bounds: what a client may take.
         clock: monotonic seconds.
+        inherited: what an earlier server has handed over; its listener is served in place of a new one.
     """
 
     def __init__(
@@ -43,6 +54,7 @@ class WebhookServer:
         api_token: str | None,
         bounds: Bounds | None = None,
         clock: Clock = monotonic_s,
+        inherited: Inheritance | None = None,
     ) -> None:
         self._door = door
         self._settings = settings
@@ -53,6 +65,7 @@ class WebhookServer:
         self._connections = Connections(self._bounds, self._tallies, clock)
         self._delivery = Delivery(door, self._gate, self._tallies, self._bounds, clock)
         self._routes = Routes(door, self._delivery, self._gate, self._tallies, self.stats, api_token, clock)
+        self._inherited = inherited
         self._listener: socket.socket | None = None
         self._tls: ssl.SSLContext | None = None
         self._server: web.Server | None = None
@@ -74,7 +87,10 @@ class WebhookServer:
             BramaError: a file or the address is not to be had, in one line.
         """
         self._tls = load_tls(self._settings)
-        self._listener = bind(self._settings)
+        inherited = self._inherited
+        self._listener = (
+            bind(self._settings) if inherited is None else socket.socket(fileno=inherited.listener)
+        )
 
     async def start(self) -> None:
         """Serve. Binds first if that has not been done."""
@@ -84,12 +100,17 @@ class WebhookServer:
         server = self._server = web.Server(self._routes.handle)
         self._acceptor = Acceptor(
             self._listener,
-            lambda: Connection(server, self._connections, self._bounds, self._clock),
+            lambda is_adopted: Connection(
+                server, self._connections, self._bounds, self._clock, is_adopted=is_adopted
+            ),
             lambda: self._tls,
             self._connections,
             self._bounds,
         )
         self._acceptor.start()
+        inherited, self._inherited = self._inherited, None
+        for client in () if inherited is None else inherited.clients:
+            self._acceptor.adopt(socket.socket(fileno=client))
         self._sweep = asyncio.get_running_loop().create_task(self._connections.sweep())
 
     def reconfigure(self, settings: WebhookServerSettings) -> None:
@@ -109,6 +130,19 @@ class WebhookServer:
     def drain(self) -> None:
         """Answer every update 503 from now on; those that are being written are answered as they end."""
         self._delivery.is_draining = True
+
+    async def hand_over(self) -> Inheritance:
+        """Accept nothing more, finish what has begun, and return what another server can go on with.
+
+        Clients that come from now on wait for that one. ``aclose`` is still to be called.
+        """
+        assert self._listener is not None
+        if self._acceptor is not None:
+            self._acceptor.stop()
+        return Inheritance(
+            listener=os.dup(self._listener.fileno()),
+            clients=tuple(await self._connections.hand_over(self._bounds.hold_s)),
+        )
 
     async def aclose(self) -> None:
         """Stop listening, and end all connections within ``Bounds.shutdown_s``; safe to call twice."""

@@ -57,6 +57,7 @@ class Bounds:
         unread_s: an answer that the client does not read.
         leftover_s: reading on after an answer that came before the end of the body, so that it is seen.
         shutdown_s: for what is being served when the server is closed.
+        hold_s: likewise when it is handed over to the next one, for which others wait already.
         max_connections: those in handshake count too. One more ends the one that has been idle longest.
         max_serving: requests from the right secret to the answer; one more is answered 503.
     """
@@ -68,6 +69,7 @@ class Bounds:
     unread_s: float = 10.0
     leftover_s: float = 5.0
     shutdown_s: float = 5.0
+    hold_s: float = 1.0
     max_connections: int = 4096
     max_serving: int = 1000
 

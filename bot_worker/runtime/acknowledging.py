@@ -49,7 +49,8 @@ class Acknowledger:
 
     def done(self, entry: Entry) -> None:
         """An update has come to its end."""
-        if self._application is None:
+        is_retryable = entry.failure is not None and entry.failure.is_retryable
+        if self._application is None or is_retryable:  # nothing is acknowledged by a retry
             self._report_one(entry.seq, entry.failure, entry.wrote)
         else:
             self._waiting.append(Ending(entry.seq, entry.failure, entry.wrote))

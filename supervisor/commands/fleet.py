@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from brama.config.settings import Settings
     from supervisor.commands.project import Project
     from supervisor.control.ports import Verb
+    from supervisor.handover.records import Handover
 
 #: Warming the zygote and opening the state file, on a slow machine.
 _READY_TIMEOUT_S = 120.0
@@ -67,9 +68,13 @@ def start(
             raise typer.BadParameter("starts a master, which takes no BOT", param_hint="--daemon")
         return _command_bots(Verb.START, bots, config)
     from supervisor.commands.check import load
+    from supervisor.handover.program import find_program, take_handover
 
+    if (handover := take_handover()) is not None:
+        return _go_on(load(Path(handover.config)), handover)
     settings = load(config)
-    return _start_daemon(settings) if daemon else _start_foreground(settings)
+    program = find_program(sys.argv[0], os.environ)
+    return _start_daemon(settings, program) if daemon else _start_foreground(settings, program)
 
 
 def stop(context: typer.Context, bots: BotsArgument = None, config: ConfigOption = None) -> int:
@@ -99,26 +104,46 @@ def stop(context: typer.Context, bots: BotsArgument = None, config: ConfigOption
     return ExitCode.OK
 
 
-def restart(context: typer.Context, bots: BotsArgument = None, config: ConfigOption = None) -> int:
-    """Restart the fleet, or single bots with their new code.
+def restart(
+    context: typer.Context,
+    bots: BotsArgument = None,
+    config: ConfigOption = None,
+    cold: Annotated[bool, typer.Option("--cold", help="Stop everything, then start it.")] = False,
+) -> int:
+    """Restart the fleet without a gap, or single bots with their new code.
 
-    Without BOT the master is stopped gracefully and comes back as a daemon with the configuration as it is
-    now; if that is wrong, nothing is stopped. A master that systemd runs is restarted with systemctl.
+    Without BOT the master is replaced by the code that is installed now, with the configuration as it is now,
+    in the same process: its pid stays, no connection is refused, bots go on and are then restarted one after
+    the other. The new code is tried out first; if it cannot start, nothing changes. SIGUSR2 to the master
+    does the same.
 
     \b
     Examples:
       brama-supervisor restart
       brama-supervisor restart shop
+      brama-supervisor restart --cold
     """
     from supervisor.commands.check import load
     from supervisor.commands.project import open_project
     from supervisor.control.ports import Verb
+    from supervisor.handover.program import find_program
 
     config = config_of(context, config)
     if bots:
+        if cold:
+            raise typer.BadParameter("is about the whole fleet, so it takes no BOT", param_hint="--cold")
         return _command_bots(Verb.RESTART, bots, config)
     settings = load(config)
+    program = find_program(sys.argv[0], os.environ)
     with open_project(settings.config_path) as project:
+        if not cold:
+            from supervisor.commands.hot_restart import restart_hot
+
+            try:
+                return restart_hot(project.client, patience_s=settings.limits.start_timeout)
+            except NoMasterError:
+                sys.stderr.write(f"no master ran for {project.config_path}; starting one\n")
+                return _start_daemon(settings, program)
         try:
             stopped = _stop_master(project)
         except NoMasterError:
@@ -127,21 +152,29 @@ def restart(context: typer.Context, bots: BotsArgument = None, config: ConfigOpt
             typer.echo(f"stopped (pid {stopped.pid})")
             if not stopped.was_daemon:
                 sys.stderr.write("the master ran in the foreground; it comes back as a daemon\n")
-    return _start_daemon(settings)
+    return _start_daemon(settings, program)
 
 
-def _start_foreground(settings: "Settings") -> int:
+def _start_foreground(settings: "Settings", program: Path) -> int:
     from supervisor.commands.project import naming_config
 
     shows_table = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with naming_config(settings.config_path):
-        code = _run_master(settings, foreground_table=shows_table)
+        code = _run_master(settings, program, foreground_table=shows_table)
     if _is_output_stuck():
         # Nobody takes what is written (Ctrl-S, a stopped ssh): the interpreter would wait for that to change.
         os._exit(code)
     if shows_table:  # it went with its screen, and nothing else says that the end was a good one
         typer.echo("stopped" if code == ExitCode.OK else f"ended with exit code {code}")
     return code
+
+
+def _go_on(settings: "Settings", handover: "Handover") -> int:
+    """Be the master that follows another in this process."""
+    from supervisor.app import run
+
+    program = Path(handover.program)
+    return run(settings, program=program, handover=handover, foreground_table=handover.has_table)
 
 
 def _is_output_stuck() -> bool:
@@ -152,7 +185,11 @@ def _is_output_stuck() -> bool:
 
 
 def _run_master(
-    settings: "Settings", *, on_ready: "Callable[[], None] | None" = None, foreground_table: bool = False
+    settings: "Settings",
+    program: Path,
+    *,
+    on_ready: "Callable[[], None] | None" = None,
+    foreground_table: bool = False,
 ) -> int:
     from supervisor.fleet.zygote_start import start_zygote, zygote_environment
 
@@ -160,14 +197,14 @@ def _run_master(
     zygote = start_zygote(environment)
     from supervisor.app import run  # takes as long to import as the zygote to warm up
 
-    return run(settings, zygote=zygote, on_ready=on_ready, foreground_table=foreground_table)
+    return run(settings, program=program, zygote=zygote, on_ready=on_ready, foreground_table=foreground_table)
 
 
-def _start_daemon(settings: "Settings") -> int:
+def _start_daemon(settings: "Settings", program: Path) -> int:
     from supervisor.commands.daemon import launch
 
     launched = launch(
-        lambda on_ready: _run_daemon(settings, on_ready),
+        lambda on_ready: _run_daemon(settings, program, on_ready),
         folder=settings.project_root,
         error_log=settings.logs_dir / "master.err",
         timeout_s=_READY_TIMEOUT_S,
@@ -177,14 +214,14 @@ def _start_daemon(settings: "Settings") -> int:
     return _report_start(settings, launched.pid)
 
 
-def _run_daemon(settings: "Settings", on_ready: "Callable[[], None]") -> int:
+def _run_daemon(settings: "Settings", program: Path, on_ready: "Callable[[], None]") -> int:
     """Be the daemon; errors go to stderr, which the caller shows."""
     from supervisor.commands.failures import say_failure
     from supervisor.commands.project import naming_config
 
     try:
         with naming_config(settings.config_path):
-            return _run_master(settings, on_ready=on_ready)
+            return _run_master(settings, program, on_ready=on_ready)
     except BramaError as error:
         return say_failure(error)
 

@@ -18,7 +18,7 @@ import msgspec
 
 from brama.errors import BramaError, ConfigError, NoMasterError, UnreachableError
 from supervisor.control.policy.progress import Progress
-from supervisor.control.ports import CommandResult, ReloadResult, Verb
+from supervisor.control.ports import CommandResult, ReloadResult, RestartResult, Verb
 from supervisor.control.status import Status, decode_status
 from supervisor.control.wire import (
     CommandAnswer,
@@ -89,6 +89,14 @@ class ControlClient:
             ConfigError: it is wrong; one line for each problem.
         """
         return self._ask(ReloadResult, "POST", "/api/reload", ReloadRequest(dry_run))
+
+    def restart(self) -> RestartResult:
+        """Have the master replaced by the code that is installed now; returns when it is about to be.
+
+        Raises:
+            ConfigError: the configuration is wrong; one line for each problem.
+        """
+        return self._ask(RestartResult, "POST", "/api/restart", {})
 
     def drop_orphan(self, telegram_id: int) -> int:
         """Purge what is kept of a bot that is not configured; return how many updates that were."""

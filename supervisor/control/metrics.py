@@ -96,6 +96,16 @@ class _StatusCollector(Collector):
         yield GaugeMetricFamily("brama_orphaned_updates", "Updates kept of removed bots.", value=orphans)
         refused = bool(master.reload_problems)
         yield GaugeMetricFamily("brama_reload_refused", "1 if the last reload was refused.", value=refused)
+        refused = bool(master.restart_problems)
+        yield GaugeMetricFamily(
+            "brama_hot_restart_refused", "1 if the last hot restart was refused.", value=refused
+        )
+        yield CounterMetricFamily("brama_hot_restarts", "Hot restarts.", value=master.hot_restarts)
+        yield GaugeMetricFamily(
+            "brama_renewing",
+            "Bots still in a process from before the last hot restart.",
+            value=master.renewing,
+        )
         yield from self._of_sources()
 
     def _of_sources(self) -> Iterator[Metric]:

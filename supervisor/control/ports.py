@@ -60,6 +60,19 @@ class ReloadResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartResult:
+    """A hot restart that is about to happen.
+
+    ``pid`` is the master's and stays. ``version`` is that of the next one, ``hot_restarts`` how many there
+    were before.
+    """
+
+    pid: int
+    version: str
+    hot_restarts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether the master does its work. ``reason`` says why not, and is None when ``ok``."""
 
@@ -92,6 +105,16 @@ class Master(Protocol):
         Raises:
             ConfigError: something is wrong with it, one line for each; nothing was changed.
             BramaError: it cannot be done now; nothing was changed.
+        """
+
+    async def restart(self) -> RestartResult:
+        """Have the master replaced by the code that is installed now, in the same process; bots run on.
+
+        Returns once the next master has proven that it can take over.
+
+        Raises:
+            ConfigError: something is wrong with the configuration, one line for each; nothing has changed.
+            BramaError: the next master cannot take over; nothing has changed.
         """
 
     async def drop_orphan(self, telegram_id: int) -> int:

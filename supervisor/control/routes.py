@@ -45,6 +45,7 @@ class FleetRoutes:
             web.post("/api/workers/{bot}/{verb:start|stop|restart}", self.command_one),
             web.post("/api/commands", self.command_many),
             web.post("/api/reload", self.reload),
+            web.post("/api/restart", self.restart),
             web.post("/api/orphans/drop", self.drop_orphan),
             web.post("/api/stop", self.stop),
         ]
@@ -82,6 +83,10 @@ class FleetRoutes:
         """Take the configuration as it is now into use, or say what that would do."""
         wish = await read_body(request, ReloadRequest)
         return json_answer(await self._master.reload(dry_run=wish.dry_run))
+
+    async def restart(self, _request: web.Request) -> web.Response:
+        """Begin a hot restart; answers when it is sure that the next master can take over."""
+        return json_answer(await self._master.restart(), 202)
 
     async def drop_orphan(self, request: web.Request) -> web.Response:
         """Purge what is kept of a bot that is not configured."""

@@ -36,6 +36,8 @@ class ControlServer:
         port: ``api.port``; 0 takes any free one.
         token: ``api.token``; without it nothing can be changed over TCP.
         stop_timeout_s: ``stop.timeout`` in seconds, told to those who ask the master to stop.
+        unix: the listening socket of the server before this one, if that handed it over.
+        tcp: likewise.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class ControlServer:
         port: int,
         token: str | None,
         stop_timeout_s: float,
+        unix: socket.socket | None = None,
+        tcp: socket.socket | None = None,
     ) -> None:
         self._state_dir = state_dir
         self._host = host
@@ -55,8 +59,10 @@ class ControlServer:
         self._fleet = FleetRoutes(master, stop_timeout_s)
         self._dead_letters = DeadLetterRoutes(master)
         self._closing = contextlib.AsyncExitStack()
-        self._tcp: socket.socket | None = None
-        self._unix: socket.socket | None = None
+        self._tcp = tcp
+        self._unix = unix
+        self._is_bound = False
+        self._handed_over = False
 
     @property
     def tcp_address(self) -> tuple[str, int]:
@@ -75,20 +81,20 @@ class ControlServer:
             BramaError: an address is not to be had, in one line.
         """
         path = socket_path(self._state_dir)
-        tcp = bind_tcp(self._host, self._port, self._token)
+        tcp = self._tcp or bind_tcp(self._host, self._port, self._token)
         try:
-            unix = bind_unix(path, self._state_dir)
+            unix = self._unix or bind_unix(path, self._state_dir)
         except BaseException:
             tcp.close()
             raise
-        self._tcp, self._unix = tcp, unix
+        self._tcp, self._unix, self._is_bound = tcp, unix, True
         self._closing.callback(tcp.close)
-        self._closing.callback(_unlink_own, path, os.stat(path).st_ino)
+        self._closing.callback(self._unlink_own, path, os.stat(path).st_ino)
         self._closing.callback(unix.close)
 
     async def start(self) -> None:
         """Serve. Binds first if that has not been done."""
-        if self._tcp is None or self._unix is None:
+        if not self._is_bound:
             self.bind()
         assert self._tcp is not None
         assert self._unix is not None
@@ -98,6 +104,16 @@ class ControlServer:
         self._closing.callback(unix_server.close)
         tcp_server = await loop.create_server(await self._protocol(guarded=True), sock=self._tcp)
         self._closing.callback(tcp_server.close)
+
+    def hand_over(self) -> tuple[int, int]:
+        """Return file descriptors of the unix and the TCP listener for the next server.
+
+        Who connects after ``aclose`` waits for that one.
+        """
+        assert self._unix is not None
+        assert self._tcp is not None
+        self._handed_over = True
+        return os.dup(self._unix.fileno()), os.dup(self._tcp.fileno())
 
     async def aclose(self) -> None:
         """Stop listening, end open connections within SHUTDOWN_TIMEOUT_S, remove the unix socket."""
@@ -118,6 +134,11 @@ class ControlServer:
         assert runner.server is not None
         return runner.server
 
+    def _unlink_own(self, path: Path, inode: int) -> None:
+        with contextlib.suppress(OSError):
+            if not self._handed_over and path.stat().st_ino == inode:
+                path.unlink()
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
@@ -132,9 +153,3 @@ class ControlServer:
         if refusal := decide_access(facts, self._token, self._host):
             return error_answer(refusal.status, refusal.text)
         return await handler(request)
-
-
-def _unlink_own(path: Path, inode: int) -> None:
-    with contextlib.suppress(OSError):
-        if path.stat().st_ino == inode:
-            path.unlink()

@@ -26,6 +26,8 @@ class MasterStatus(msgspec.Struct, frozen=True):
 
     ``config`` is the absolute path of the configuration file. ``reload_problems`` says why the last reload
     changed nothing, a line for each problem; it is empty when the file was taken into use.
+    ``restart_problems`` says likewise why the last hot restart did not happen. ``hot_restarts`` counts those
+    that did, and ``renewing`` bots that still run in a process from before the last one.
     """
 
     pid: int
@@ -34,6 +36,9 @@ class MasterStatus(msgspec.Struct, frozen=True):
     state: MasterState
     config: str
     reload_problems: tuple[str, ...] = ()
+    hot_restarts: int = 0
+    renewing: int = 0
+    restart_problems: tuple[str, ...] = ()
 
 
 class PlatformStatus(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ Runs in: master.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from multiprocessing.connection import Connection
 
 from brama.clock import Clock
 from brama.config.settings import Settings
@@ -31,16 +32,17 @@ from brama.messages import (
     StaysAwake,
 )
 from supervisor.fleet.boot import MEMORY_GUARD, Told, build_boot, told_of
-from supervisor.fleet.gate import Gate
+from supervisor.fleet.gate import BOOTS_PER_CORE, Gate
 from supervisor.fleet.linux import move_data_limit, read_rss_anon_bytes, read_stat
 from supervisor.fleet.member import Member
 from supervisor.fleet.policy import events, reasons
 from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.model import Phase
 from supervisor.fleet.ports import Birth, Delivery, Ingress, Zygote
+from supervisor.fleet.records import ProcessRecord
 from supervisor.fleet.rounds import Rounds
 from supervisor.fleet.strays import Strays
-from supervisor.fleet.worker_handle import WorkerHandle
+from supervisor.fleet.worker_handle import Past, WorkerHandle
 from supervisor.fleet.worker_process import Exit
 
 Tell = Callable[[Member, Event], None]
@@ -93,7 +95,7 @@ class Crew:
         self._strays = Strays(
             self._loop, self._instance, self._is_watched, lambda: not self._zygote.owes_answers
         )
-        self._gate = Gate(self._loop, cores, self._ask_zygote)
+        self._gate = Gate(self._loop, BOOTS_PER_CORE * cores, self._ask_zygote)
         self._rounds = Rounds(self._loop, self._with_process, self._look_at)
 
     def start(self) -> None:
@@ -177,6 +179,26 @@ class Crew:
         if (member := self._members.get(bot_id)) is not None:
             self._zygote.fork(bot_id, generation, partial(self._born, member, generation))
 
+    def adopt(self, member: Member, record: ProcessRecord) -> None:
+        """Go on with a process that the master before had.
+
+        Raises:
+            OSError: it cannot be watched.
+        """
+        generation = Generation(member.worker.generation)
+        birth = Birth(record.pid, Connection(record.pipe))
+        member.handle = self._watch(member, generation, birth, record.past)
+        member.delivering, member.shared_bytes = record.delivering, record.shared_bytes
+
+    async def wait_buried(self) -> None:
+        """Wait until nothing is left of any process that has ended."""
+        await self._strays.wait_ended()
+
+    def let_go(self) -> None:
+        """Look after nothing any more; the processes go on under another master."""
+        self._rounds.stop()
+        self._strays.stop()
+
     def _born(self, member: Member, generation: Generation, outcome: Birth | str) -> None:
         bot_id = member.settings.id
         if isinstance(outcome, str):
@@ -184,26 +206,33 @@ class Crew:
             self._tell(member, events.SpawnFailed(outcome))
             return
         try:
-            member.handle = WorkerHandle(
-                self._loop,
-                bot_id,
-                outcome,
-                self._strays,
-                on_message=partial(self._heard, member, generation),
-                on_broken=lambda reason: self._tell(member, events.LinkBroken(reason)),
-                on_gone=partial(self._gone, member),
-            )
+            member.handle = self._watch(member, generation, outcome)
         except OSError as error:  # its pipe's end ends it: without a Boot it is nobody
             outcome.pipe.close()
             self._gate.leave(bot_id)
             self._tell(member, events.SpawnFailed(f"its process cannot be watched: {error.strerror}"))
             return
-        self._pids.add(outcome.pid)
         member.shared_bytes = self._zygote.memory_bytes
         member.memory_bytes, member.heartbeat_at = 0, None
         self._on_change()
         log.info("worker.started", bot=bot_id, generation=generation, pid=outcome.pid)
         self._tell(member, events.SpawnSucceeded(outcome.pid))
+
+    def _watch(
+        self, member: Member, generation: Generation, birth: Birth, past: Past | None = None
+    ) -> WorkerHandle:
+        handle = WorkerHandle(
+            self._loop,
+            member.settings.id,
+            birth,
+            self._strays,
+            on_message=partial(self._heard, member, generation),
+            on_broken=lambda reason: self._tell(member, events.LinkBroken(reason)),
+            on_gone=partial(self._gone, member),
+            past=past,
+        )
+        self._pids.add(birth.pid)
+        return handle
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -240,6 +269,7 @@ class Crew:
         if member.worker.phase is Phase.BOOT and handle is not None:
             boot_ms = round((self._clock() - handle.started_at) * 1000)
             log.info("worker.ready", bot=bot_id, generation=generation, boot_ms=boot_ms)
+        member.has_asked, member.allowed_updates = True, allowed
         self._ingress.set_allowed_updates(bot_id, allowed)
         self._gate.leave(bot_id)
         self._tell(member, events.ReadyReceived())

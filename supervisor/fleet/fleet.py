@@ -32,12 +32,16 @@ from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.effects import Effect
 from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.lifecycle import step
-from supervisor.fleet.policy.model import Phase
+from supervisor.fleet.policy.model import Phase, Wanted
+from supervisor.fleet.policy.succession import inherit
 from supervisor.fleet.ports import Delivery, Ingress, Roll, Store, Zygote
-from supervisor.fleet.room import Room
+from supervisor.fleet.records import MemberRecord, draft_record, end_disowned, final_record
+from supervisor.fleet.renewal import Renewal
+from supervisor.fleet.room import OCCUPYING, Room
 from supervisor.fleet.turns import log_turn
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
+from supervisor.updates.policy.routing import RouteRecord
 
 #: Orphans are reaped, and bots without room looked after, at this interval.
 TIDY_S = 2.0
@@ -113,7 +117,10 @@ class Fleet:
         self._applying = False
         self._empty = asyncio.Event()
         self._empty.set()
-        self._started = self._closing = False
+        #: Set whenever a process may have gone for good.
+        self._freed = asyncio.Event()
+        self._started = self._closing = self._handed_over = False
+        self._renewal = Renewal(self._loop, cores, self._renew)
         self._give_up_at = float("inf")
         self._tidying: asyncio.TimerHandle | None = None
 
@@ -133,14 +140,67 @@ class Fleet:
         if self._settings.zygote.preload:
             # Only what is preloaded can make a zygote refuse; Telegram is not bothered before that is known.
             await self._zygote.wait_warm()
-        if self._closing:
-            return
+        if not self._closing:
+            await self._begin()
+            await self._wait_warm()
+
+    async def take_over(self, records: Sequence[MemberRecord], routes: Mapping[BotId, RouteRecord]) -> None:
+        """Go on in place of another master, in the same process: its workers run and are heard from now on.
+
+        To be called in place of ``start``; ``renew`` is to follow.
+
+        Args:
+            records: what that master's fleet has left; bots that are not configured are ended.
+            routes: what its router has left.
+
+        Raises:
+            ConfigError: there are more bots than uids.
+            CommitFailedError: the inbox cannot be read.
+        """
+        become_subreaper()
+        make_room_for_files(self._settings)
+        await self._give_uids(self._settings)
+        for record in records:
+            bot_id = BotId(record.bot_id)
+            member = self._members.get(bot_id)
+            if member is None or member.settings.telegram_id != record.telegram_id:
+                end_disowned(record)
+            else:
+                generation = Generation(record.worker.generation)
+                await self._delivery.take_over(bot_id, generation, routes.get(bot_id, RouteRecord()))
+                self._adopt(member, record)
+        await self._begin()
+
+    async def renew(self) -> None:
+        """Replace the processes that were taken over by those of a new zygote.
+
+        Raises:
+            ZygoteError: the zygote cannot be used as configured.
+        """
+        await self._wait_warm()
+        log.info("fleet.renewing", bots=len(self._renewal))
+        self._renewal.begin()
+
+    @property
+    def renewing(self) -> int:
+        """How many bots still have a process of the master before."""
+        return len(self._renewal)
+
+    async def _begin(self) -> None:
         await self._save()
         self._started = True
         self._crew.start()
         self._tidy()
         for bot_id, member in list(self._members.items()):
-            self._tell(member, events.MasterStarted(slept=bot_id in self._recalled.asleep))
+            if member.handle is None:
+                self._tell(member, events.MasterStarted(slept=bot_id in self._recalled.asleep))
+
+    async def _wait_warm(self) -> None:
+        """Wait until bots can be forked.
+
+        Raises:
+            ZygoteError: the zygote cannot be used as configured.
+        """
         try:
             await self._zygote.wait_warm()
         except ZygoteError:
@@ -199,6 +259,67 @@ class Fleet:
         self._offer_room()
         await self._save()
 
+    # --- a change of masters --------------------------------------------------------------------
+
+    def draft(self) -> list[MemberRecord]:
+        """Return what would be handed over now, for whoever is to prove that it can be read."""
+        return [draft_record(member) for member in self._members.values()]
+
+    async def retire(self, bot_ids: Collection[BotId]) -> None:
+        """End the processes of bots that the next master cannot go on with; their intake goes on."""
+        retiring = [self._members[bot_id] for bot_id in bot_ids]
+        for member in retiring:
+            self._tell(member, events.Retired())
+        while any(member.worker.phase in OCCUPYING for member in retiring):
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def hand_over(self) -> list[MemberRecord]:
+        """Let go of every process without ending it, end the zygote, and return what is left of the fleet.
+
+        Nothing happens to any bot from the moment this returns, nor may it be asked for anything.
+        """
+        await self._crew.wait_buried()
+        self._handed_over = True
+        self._renewal.stop()
+        self._crew.let_go()
+        if self._tidying is not None:
+            self._tidying.cancel()
+        for member in self._members.values():
+            if member.timer is not None:
+                member.timer.cancel()
+        records = [final_record(member) for member in self._members.values()]
+        await self._zygote.aclose()
+        await self._journal.close()
+        return records
+
+    def _adopt(self, member: Member, record: MemberRecord) -> None:
+        bot_id, process = member.settings.id, record.process
+        member.identity, member.messages, member.errors = record.identity, record.messages, record.errors
+        member.worker = inherit(member.worker, record.worker)
+        if process is None:
+            return
+        member.memory_bytes, member.heartbeat_at = record.memory_bytes, record.heartbeat_at
+        self._ingress.open(bot_id)
+        if record.has_asked:
+            member.has_asked, member.allowed_updates = True, record.allowed_updates
+            self._ingress.set_allowed_updates(bot_id, record.allowed_updates)
+        self._crew.adopt(member, process)
+        self._count(member, Phase.STOPPED, member.worker.phase)
+        self._arm(member)
+        if member.worker.phase is Phase.SERVE and member.handle is not None:
+            generation = Generation(member.worker.generation)
+            self._delivery.worker_ready(bot_id, generation, member.handle.send)
+        self._renewal.add(bot_id, Generation(member.worker.generation))
+        if member.worker.wanted is Wanted.STOPPED:
+            self._tell(member, events.Disabled(member.worker.unwanted_because))
+
+    def _renew(self, bot_id: BotId) -> None:
+        if (member := self._members.get(bot_id)) is not None:
+            self._tell(member, events.CodeChanged())
+
+    # --- for the application, at any time -------------------------------------------------------
+
     def views(self) -> tuple[WorkerView, ...]:
         """Return how every bot stands, in the order of the configuration."""
         return tuple(
@@ -212,6 +333,7 @@ class Fleet:
         self._naps.stop()
         self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
         self._muster.admit_nobody()
+        self._renewal.stop()
         for member in list(self._members.values()):
             self._tell(member, events.ShutdownCommanded(timeout_s))
         if timeout_s <= 0:
@@ -264,6 +386,8 @@ class Fleet:
 
     def _tell(self, member: Member, event: Event) -> None:
         """Decide and apply ``event``, after those that are being applied."""
+        if self._handed_over:
+            return
         self._events.append((member, event))
         if self._applying:
             return
@@ -279,6 +403,7 @@ class Fleet:
         member.worker, decided = step(before, event, self._clock(), member.limits)
         self._count(member, before.phase, member.worker.phase)
         self._arm(member)
+        self._renewal.moved(member.settings.id, member.worker)
         self._naps.note(member, event, before.phase)
         log_turn(member.settings.id, before.phase, member.worker)
         for effect in decided:
@@ -367,6 +492,8 @@ class Fleet:
         """Keep count of processes, and of bots that wait for room."""
         may_sleep = member.limits.idle_timeout_s is not None
         freed = self._room.move(member.settings.id, before, after, may_sleep=may_sleep)
+        if after not in OCCUPYING:
+            self._freed.set()
         if self._room.processes == 0:
             self._empty.set()
         else:

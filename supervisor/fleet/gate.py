@@ -14,7 +14,7 @@ from brama.ids import BotId, Generation
 
 #: Boots at a time, for each core.
 BOOTS_PER_CORE = 12
-#: After this long a boot no longer keeps another one waiting.
+#: After this long one no longer keeps another one waiting.
 PLACE_S = 10.0
 
 
@@ -23,16 +23,22 @@ class Gate:
 
     Args:
         loop: the master's.
-        cores: of the machine.
+        places: how many at a time.
         admit: called when a bot's turn has come; its place is taken then.
+        place_s: how long each keeps its place at most, in seconds.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, cores: int, admit: Callable[[BotId, Generation], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        places: int,
+        admit: Callable[[BotId, Generation], None],
+        place_s: float = PLACE_S,
     ) -> None:
         self._loop = loop
-        self._places = BOOTS_PER_CORE * cores
+        self._places = places
         self._admit = admit
+        self._place_s = place_s
         self._waiting: OrderedDict[BotId, Generation] = OrderedDict()
         self._taken: dict[BotId, asyncio.TimerHandle] = {}
 
@@ -60,5 +66,5 @@ class Gate:
             bot_id, generation = self._waiting.popitem(last=False)
             if (earlier := self._taken.pop(bot_id, None)) is not None:
                 earlier.cancel()
-            self._taken[bot_id] = self._loop.call_later(PLACE_S, self.leave, bot_id)
+            self._taken[bot_id] = self._loop.call_later(self._place_s, self.leave, bot_id)
             self._admit(bot_id, generation)

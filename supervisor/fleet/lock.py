@@ -48,6 +48,16 @@ class InstanceLock:
             raise self._unwritable(error) from None
         self._fd = fd
 
+    def adopt(self, fd: int) -> None:
+        """Hold the lock by a file descriptor that ``hand_over`` returned."""
+        self._fd = fd
+
+    def hand_over(self) -> int:
+        """Let go of the object, not of the lock: that belongs to the file descriptor returned."""
+        assert self._fd is not None
+        fd, self._fd = self._fd, None
+        return fd
+
     def release(self) -> None:
         """Let go of the lock; its file stays, as a lock on a removed file holds nobody off."""
         if self._fd is not None:

@@ -24,6 +24,9 @@ class Member:
     #: It is no longer configured, and goes when its process has gone.
     is_leaving: bool = False
     identity: bytes | None = None
+    #: Which kinds of updates its script asked for, None for all, once it has.
+    has_asked: bool = False
+    allowed_updates: list[str] | None = None
     handle: WorkerHandle | None = None
     #: Whether the router knows the process.
     delivering: bool = False

@@ -14,7 +14,8 @@ from supervisor.fleet.policy.model import ALIVE, FORKING, Phase
 #: A reading of the machine's memory serves all starts of this long.
 _READING_S = 0.2
 
-_OCCUPYING = ALIVE | FORKING
+#: Phases that take a place.
+OCCUPYING = ALIVE | FORKING
 
 
 class Room:
@@ -45,9 +46,9 @@ class Room:
 
     def move(self, bot_id: BotId, before: Phase, after: Phase, *, may_sleep: bool) -> bool:
         """Note that a bot changed its phase; return whether that may have made room for one that waits."""
-        (self._yielding.add if may_sleep and after in _OCCUPYING else self._yielding.discard)(bot_id)
-        freed = before in _OCCUPYING and after not in _OCCUPYING
-        self._processes += (after in _OCCUPYING) - (before in _OCCUPYING)
+        (self._yielding.add if may_sleep and after in OCCUPYING else self._yielding.discard)(bot_id)
+        freed = before in OCCUPYING and after not in OCCUPYING
+        self._processes += (after in OCCUPYING) - (before in OCCUPYING)
         if after is Phase.CAPACITY:
             self._waiting.setdefault(bot_id)
         else:

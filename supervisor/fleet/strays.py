@@ -78,10 +78,22 @@ class Strays:
         self._cases: list[_Case] = []
         self._looked_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def wait_ended(self) -> None:
+        """Wait until no worker's strays are still to be ended."""
+        await self._idle.wait()
+
+    def stop(self) -> None:
+        """End and reap nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def end(self, dead: Dead, on_ended: Callable[[], None]) -> None:
         """End the strays of a worker that was reaped; ``on_ended`` is called later, when none is left."""
         self._cases.append(_Case(dead, on_ended, monotonic_s() + GRACE_S))
+        self._idle.clear()
         self._look_soon()
 
     def reap_orphans(self) -> list[Stat]:
@@ -127,6 +139,8 @@ class Strays:
             self._look_soon()
         for case in ended:
             case.on_ended()
+        if not self._cases:
+            self._idle.set()
 
     def _is_of(self, stat: Stat, worker: Dead) -> bool:
         if worker.pid in (stat.session, stat.group) or (stat.pid, stat.started_ticks) in worker.seen:

@@ -8,6 +8,7 @@ Runs in: master.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from signal import SIGABRT, SIGCONT, SIGTERM
 
 from brama.clock import monotonic_s
@@ -16,11 +17,28 @@ from brama.messages import Drain, FromWorker, ToWorker
 from supervisor.fleet.linux import read_descendants, read_stat
 from supervisor.fleet.ports import Birth
 from supervisor.fleet.strays import Dead, Strays
-from supervisor.fleet.worker_link import WorkerLink
+from supervisor.fleet.worker_link import NO_REST, Rest, WorkerLink
 from supervisor.fleet.worker_process import Exit, WorkerProcess
 
 #: A process that ends closes its pipe before it is dead; one that lives on for this long has only closed it.
 BROKEN_GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of a process.
+
+    Attributes:
+        started_at: since when it runs, in monotonic seconds.
+        seen: its descendants, as (pid, started_ticks).
+        rest: what is halfway through its pipe.
+        broken: why nothing more of what it writes is understood, None: it is.
+    """
+
+    started_at: float
+    seen: frozenset[tuple[int, int]]
+    rest: Rest = NO_REST
+    broken: str | None = None
 
 
 class WorkerHandle:
@@ -34,6 +52,7 @@ class WorkerHandle:
         on_message: called for each of its messages.
         on_broken: called when it lives on without its pipe.
         on_gone: called once, last of all.
+        past: what an earlier handle of the same process knew; None: it is new.
 
     Raises:
         OSError: the process cannot be watched.
@@ -49,9 +68,10 @@ class WorkerHandle:
         on_message: Callable[[FromWorker], None],
         on_broken: Callable[[str], None],
         on_gone: Callable[[Exit], None],
+        past: Past | None = None,
     ) -> None:
         self.pid = birth.pid
-        self.started_at = monotonic_s()
+        self.started_at = monotonic_s() if past is None else past.started_at
         stat = read_stat(birth.pid)
         self.started_ticks = stat.started_ticks if stat else 0
         self._loop = loop
@@ -59,10 +79,13 @@ class WorkerHandle:
         self._strays = strays
         self._on_broken = on_broken
         self._on_gone = on_gone
-        self._seen: frozenset[tuple[int, int]] = frozenset()
+        self._seen: frozenset[tuple[int, int]] = frozenset() if past is None else past.seen
         self._grace: asyncio.TimerHandle | None = None
         self._process = WorkerProcess(loop, birth.pid, self._ended)
-        self._link = WorkerLink(loop, birth.pipe, on_message, self._link_broke)
+        rest = NO_REST if past is None else past.rest
+        self._link = WorkerLink(loop, birth.pipe, on_message, self._link_broke, rest)
+        if past is not None and past.broken is not None:
+            self._link.tear(past.broken)
 
     @property
     def seen(self) -> frozenset[tuple[int, int]]:
@@ -102,6 +125,19 @@ class WorkerHandle:
         """Hear what it has said until now."""
         self._link.read_now()
 
+    @property
+    def past(self) -> Past:
+        """What another handle of the process has to know, but for what is halfway through the pipe."""
+        return Past(self.started_at, self._seen, broken=self._link.torn)
+
+    def hand_over(self) -> tuple[int, Past]:
+        """Let go of the process without ending it; return a descriptor of its pipe, and what is known."""
+        if self._grace is not None:
+            self._grace.cancel()
+        self._process.release()
+        fd, rest = self._link.hand_over()
+        return fd, replace(self.past, rest=rest)
+
     def look_around(self) -> None:
         """Note its descendants: one that leaves session and environment behind is known by this alone."""
         now = {(stat.pid, stat.started_ticks) for stat in read_descendants(self.pid)}
@@ -110,7 +146,9 @@ class WorkerHandle:
             self._seen = frozenset(now | earlier)
 
     def _link_broke(self, reason: str) -> None:
-        self._grace = self._loop.call_later(BROKEN_GRACE_S, self._on_broken, reason)
+        # Whose words are not understood is to do nothing more: all of it would be done again.
+        grace_s = BROKEN_GRACE_S if self._link.torn is None else 0.0
+        self._grace = self._loop.call_later(grace_s, self._on_broken, reason)
 
     def _ended(self) -> None:
         if self._grace is not None:

@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,6 +25,17 @@ _CHUNK_BYTES = 256 * 1024
 _WRITE_BYTES = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is halfway through a pipe: bytes of a message that has not come whole, bytes not written yet."""
+
+    unread: bytes = b""
+    unsent: bytes = b""
+
+
+NO_REST = Rest()
+
+
 class WorkerLink:
     """Frames out, messages in.
 
@@ -32,6 +44,7 @@ class WorkerLink:
         pipe: this end of a duplex multiprocessing.Pipe; owned by the link from now on.
         on_message: called for each message, in order.
         on_broken: called once, with the reason, when nothing more can come while nobody closed the link.
+        rest: what an earlier link of the same pipe has left.
     """
 
     def __init__(
@@ -40,21 +53,26 @@ class WorkerLink:
         pipe: "Connection[Any, Any]",
         on_message: Callable[[FromWorker], None],
         on_broken: Callable[[str], None],
+        rest: Rest = NO_REST,
     ) -> None:
         self._loop = loop
         self._pipe = pipe
         self._fd = pipe.fileno()
         self._on_message = on_message
         self._on_broken = on_broken
-        self._reader = FrameReader()
+        self._reader = FrameReader(rest.unread)
         self._queue: deque[memoryview] = deque()
         self._queued_bytes = 0
         self._flush_scheduled = False
         self._writing = False
         self._readable = True
         self._closed = False
+        #: Why nothing more that comes is understood, if it ended with something that is no message.
+        self.torn: str | None = None
         os.set_blocking(self._fd, False)
         loop.add_reader(self._fd, self._read_once)
+        if rest.unsent:
+            self._enqueue(rest.unsent)
 
     @property
     def queued_bytes(self) -> int:
@@ -65,12 +83,7 @@ class WorkerLink:
         """Queue ``messages``; they leave when this turn of the loop is over. A closed link drops them."""
         if self._closed:
             return
-        frame = encode_frame(encode_messages(messages))
-        self._queue.append(memoryview(frame))
-        self._queued_bytes += len(frame)
-        if not self._flush_scheduled and not self._writing:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+        self._enqueue(encode_frame(encode_messages(messages)))
 
     def read_now(self) -> None:
         """Read what has come until now; for whoever is about to judge by what has not."""
@@ -83,6 +96,19 @@ class WorkerLink:
             return
         self._on_broken = _ignore
         self.read_now()
+        self._close()
+
+    def hand_over(self) -> tuple[int, Rest]:
+        """Read and write nothing more; return a file descriptor of the pipe for the next link, and the rest.
+
+        What the worker writes from now on waits in the pipe.
+        """
+        rest = Rest(self._reader.pending, b"".join(self._queue))
+        fd = os.dup(self._fd)
+        self._close()
+        return fd, rest
+
+    def _close(self) -> None:
         self._closed = True
         self._stop_reading()
         if self._writing:
@@ -110,9 +136,14 @@ class WorkerLink:
                 for message in decode_from_worker(body):
                     self._on_message(message)
         except ProtocolError as error:
-            self._break(f"wrote nonsense into its pipe: {error}")
+            self.tear(f"wrote nonsense into its pipe: {error}")
             return False
         return True
+
+    def tear(self, reason: str) -> None:
+        """Read nothing more, since it would not be understood."""
+        self.torn = reason
+        self._break(reason)
 
     def _break(self, reason: str) -> None:
         self._stop_reading()
@@ -124,6 +155,13 @@ class WorkerLink:
             self._loop.remove_reader(self._fd)
 
     # --- out ----------------------------------------------------------------------------------
+
+    def _enqueue(self, block: bytes) -> None:
+        self._queue.append(memoryview(block))
+        self._queued_bytes += len(block)
+        if not self._flush_scheduled and not self._writing:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_scheduled = False

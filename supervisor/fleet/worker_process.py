@@ -52,6 +52,13 @@ class WorkerProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
+    def release(self) -> None:
+        """Watch it no more; it lives on, and another may."""
+        if self._pidfd is not None:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
     def reap(self) -> Exit:
         """Take the exit status of the process that ended, and let go of its pid. To be called once."""
         assert self._pidfd is not None

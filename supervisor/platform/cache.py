@@ -65,6 +65,10 @@ class AnswerCache:
         for stray in self._path.parent.glob(f"{prefix}*{suffix}"):  # of a master that was killed
             with suppress(OSError):
                 stray.unlink()
+        return self.read()
+
+    def read(self) -> Answer | None:
+        """Return what is kept, as ``load`` does, changing nothing. Blocks."""
         try:
             entry = msgspec.json.decode(self._path.read_bytes(), type=_Entry)
             content = parse(bytes(entry.answer))

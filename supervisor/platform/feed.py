@@ -42,10 +42,13 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._offer: Offer | None = None
 
-    async def begin(self, file: Settings, join: Join) -> tuple[Answer | None, Settings]:
+    async def begin(
+        self, file: Settings, join: Join, timeout_s: float = FIRST_TIMEOUT_S
+    ) -> tuple[Answer | None, Settings]:
         """Return the answer to begin with, None without one, and the settings that it makes of ``file``.
 
-        One whose bots cannot be taken into use counts as none.
+        One whose bots cannot be taken into use counts as none. For a fresh one ``timeout_s`` seconds are
+        waited, then the last one from disk serves.
         """
         self._section = file.bots_source
         self._source = self._make(file.bots_source)
@@ -63,7 +66,7 @@ class Feed:
                 log.warning("configuration.warned", detail=warning)
             return None
 
-        answer = await self._source.first(FIRST_TIMEOUT_S, judge)
+        answer = await self._source.first(timeout_s, judge)
         return (None, file) if answer is None else (answer, joined)
 
     def run(self, offer: Offer) -> None:

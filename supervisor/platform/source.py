@@ -84,11 +84,11 @@ class BotsSource:
         """Return the answer to begin with: a fresh one, else the one on disk, else None.
 
         Args:
-            timeout_s: longest wait for a fresh one, in seconds.
+            timeout_s: longest wait for a fresh one, in seconds; 0: it is not asked for.
             offer: judges each; the fresh one may be refused and the one on disk accepted.
         """
         self._on_disk = cached = await self._cache.load()
-        fresh = await self._ask(cached, timeout_s)
+        fresh = await self._ask(cached, timeout_s) if timeout_s else None
         if fresh is not None and await self._offer(fresh, offer):
             return fresh
         if cached is None or (fresh is not None and fresh.raw == cached.raw):

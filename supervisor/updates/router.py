@@ -18,7 +18,7 @@ from brama.messages import Begun, Deliver, Failed, Processed, Released, Returned
 from supervisor.updates.model import Backlog, CommitFailedError, Reason, Row, Source
 from supervisor.updates.policy.expiry import is_expired
 from supervisor.updates.policy.retry import Bury, RetryPolicy, decide_retry
-from supervisor.updates.policy.routing import Entry, InFlight, Route, Window
+from supervisor.updates.policy.routing import Entry, InFlight, Route, RouteRecord, Window
 
 #: Rows of one bot kept in memory; the rest stays in the inbox until there is room.
 MAX_ROWS_IN_MEMORY = 400
@@ -230,6 +230,36 @@ class Router:
             poisoned=death.poisoned,
         )
         return True
+
+    # --- a change of masters --------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Deliver nothing more to anybody; what workers still say is heard."""
+        for bot in self._bots.values():
+            bot.send = None
+            if bot.timer is not None:
+                bot.timer.cancel()
+
+    def hand_over(self) -> dict[BotId, RouteRecord]:
+        """Return what the next master's router has to know of each bot; call ``hold`` first."""
+        return {bot_id: bot.route.hand_over() for bot_id, bot in self._bots.items()}
+
+    async def take_over(self, bot_id: BotId, generation: Generation, record: RouteRecord) -> None:
+        """Begin where another master has ended, before the bot's worker is heard.
+
+        Raises:
+            CommitFailedError: the inbox cannot be read.
+        """
+        bot = self._bots[bot_id]
+        bot.generation = generation
+        rows: list[Row] = []
+        while bot.loaded_to < record.last_seq:
+            page = await self._inbox.page(bot.source, bot.loaded_to, MAX_ROWS_IN_MEMORY, MAX_PAGE_BYTES)
+            if not page:
+                break
+            rows += page
+            bot.loaded_to = page[-1].seq
+        bot.route.take_over(record, rows)
 
     # --- inside -------------------------------------------------------------------------------
 

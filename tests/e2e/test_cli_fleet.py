@@ -161,7 +161,7 @@ def test_a_day_with_a_daemon(operator):
 
     # A stopped bot stays stopped over a restart of everything; what waits for it is not lost.
     assert operator.do("stop", "support") == "support: STOPPED\n"
-    said = operator.do("restart")
+    said = operator.do("restart", "--cold")
     stopped, restarted = said.splitlines()
     assert stopped == f"stopped (pid {master.pid})"
     assert re.match(r"started as pid \d+, 1 of 1 bot running; see ", restarted)
@@ -276,11 +276,11 @@ def test_a_foreground_master_is_restarted_as_a_daemon(operator):
     operator.configure(bots="")
     with Terminal([COMMAND, "start", "--config", str(operator.config)]) as terminal:
         wait_until(lambda: operator.run("status").returncode == 0, timeout_s=60)
-        restarted = operator.run("restart")
+        restarted = operator.run("restart", "--cold")
         wait_until(terminal.has_ended, timeout_s=60)
     assert restarted.returncode == 0
     assert restarted.stderr == "the master ran in the foreground; it comes back as a daemon\n"
-    assert operator.run("restart").stderr == ""
+    assert operator.run("restart", "--cold").stderr == ""
     assert operator.run("status").returncode == 0
 
 

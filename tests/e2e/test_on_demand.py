@@ -232,3 +232,16 @@ def test_a_replayed_dead_letter_wakes_it(fleet: Fleet, tmp_path: Path):
     there.touch()
     assert fleet.replay(letter.letter.id) == 1
     assert shop.wait_answers(1) == ["it is there"]
+
+
+def test_sleepers_sleep_on_through_a_hot_restart(fleet: Fleet):
+    shop, news = add(fleet, "shop"), add(fleet, "news")
+    fleet.start_and_wait()
+    wait_asleep(fleet)
+    assert fleet.run("restart").returncode == 0
+    assert {worker.state for worker in fleet.status().workers} == {"SLEEPING"}
+    assert [worker.restarts for worker in fleet.status().workers] == [0, 0]
+    shop.ask("pid")
+    assert fleet.worker("shop").wakes == 1
+    assert fleet.run("restart").returncode == 0
+    assert news.ask("pid") != shop.ask("pid")

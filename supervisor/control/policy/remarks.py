@@ -21,9 +21,16 @@ def remarks(status: Status) -> Iterator[str]:
         yield describe_orphan(orphan)
     if (more := len(status.orphans) - MAX_ORPHANS) > 0:
         yield f"and {plural(more, 'removed bot')} more; see brama-supervisor orphans list"
-    if problems := status.master.reload_problems:
-        more_said = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        yield f"the last reload changed nothing: {problems[0]}{more_said}"
+    master = status.master
+    for what, problems in (
+        ("the last reload changed nothing", master.reload_problems),
+        ("the last hot restart did not happen", master.restart_problems),
+    ):
+        if problems:
+            more_said = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            yield f"{what}: {problems[0]}{more_said}"
+    if master.renewing:
+        yield f"{plural(master.renewing, 'bot')} still to be restarted with the new code"
 
 
 def describe_webhook(webhook: WebhookStatus) -> str:

@@ -44,7 +44,12 @@ def renew(worker: Worker, now: float, limits: Limits) -> Decision:
     """Its entry changed: as ``restart`` if it is wanted, else nothing before it is started, or woken."""
     if not worker.is_up or worker.phase is Phase.ASLEEP:
         return worker, ()
-    return _up(worker, now, limits, anew=True, reason=reasons.ENTRY_CHANGED)
+    return want_anew(worker, now, limits, reasons.ENTRY_CHANGED)
+
+
+def want_anew(worker: Worker, now: float, limits: Limits, reason: str) -> Decision:
+    """A bot that is wanted gets another process, and a new budget."""
+    return _up(worker, now, limits, anew=True, reason=reason)
 
 
 def shut_down(worker: Worker, now: float, limits: Limits, timeout_s: float) -> Decision:

@@ -37,6 +37,16 @@ class ShutdownCommanded:
     timeout_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """Another master takes over that cannot go on with the bot's process."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChanged:
+    """Another master has taken over; the bot's process was forked by the one before."""
+
+
 # --- the configuration ------------------------------------------------------------------------
 
 
@@ -190,6 +200,8 @@ Event = (
     | StopCommanded
     | RestartCommanded
     | ShutdownCommanded
+    | Retired
+    | CodeChanged
     | Enabled
     | Disabled
     | EntryChanged

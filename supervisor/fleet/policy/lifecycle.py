@@ -25,6 +25,7 @@ from supervisor.fleet.policy.events import (
     BootFailed,
     CapacityFreed,
     CapacityRefused,
+    CodeChanged,
     DeadlinePassed,
     Disabled,
     Enabled,
@@ -39,6 +40,7 @@ from supervisor.fleet.policy.events import (
     MemorySampled,
     ReadyReceived,
     RestartCommanded,
+    Retired,
     ShutdownCommanded,
     SleepAgreed,
     SleepRefused,
@@ -52,6 +54,7 @@ from supervisor.fleet.policy.events import (
 )
 from supervisor.fleet.policy.model import ALIVE, Limits, Phase, Sequel, Worker
 from supervisor.fleet.policy.moves import Decision, follow, launch, sleep
+from supervisor.fleet.policy.succession import renew_code, retire
 
 
 def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
@@ -68,7 +71,7 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
             if worker.phase is not Phase.STOPPED:
                 return worker, ()
             if slept and worker.is_up and _may_sleep(limits):
-                return sleep(replace(worker, starts=1))
+                return sleep(replace(worker, starts=max(worker.starts, 1)))
             return launch(worker)
         case StartCommanded():
             return want_up(worker, now, limits, anew=False)
@@ -78,6 +81,10 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
             return want_down(worker, now, limits)
         case ShutdownCommanded(timeout_s):
             return shut_down(worker, now, limits, timeout_s)
+        case Retired():
+            return retire(worker, now, limits)
+        case CodeChanged():
+            return renew_code(worker, now, limits)
         case Enabled():
             return enable(worker, now, limits)
         case Disabled(reason):

@@ -120,6 +120,8 @@ class Ledger:
         #: Rows whose end is noted and not committed yet, and for each page being read what it must not show.
         self._leaving: set[Seq] = set()
         self._hidden: list[set[Seq]] = []
+        #: Those among them that were acknowledged.
+        self._acknowledged: set[Seq] = set()
 
     async def close(self) -> None:
         """Write what is queued and close the file. Later calls do nothing.
@@ -199,6 +201,7 @@ class Ledger:
         ended = tuple(seqs)
         if ended:
             self._leave(ended)
+            self._acknowledged.update(ended)
             self._link.note(Processed(ended))
 
     def attempt(self, seq: Seq, attempts: int) -> None:
@@ -217,6 +220,11 @@ class Ledger:
     async def settle(self) -> None:
         """Wait until everything noted before this call is committed, however long commits fail."""
         await self._link.ask(Barrier())
+
+    @property
+    def unsettled(self) -> Sequence[Seq]:
+        """Acknowledged rows whose end is not committed yet; ``processed`` may note them again."""
+        return tuple(self._acknowledged)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -260,6 +268,10 @@ class Ledger:
     def stalled(self) -> str | None:
         """Why commits fail now, in one line; None while all is well."""
         return self._link.stalled
+
+    def can_work(self) -> bool:
+        """Return False once a defect has ended the thread that writes; a full disk does not end it."""
+        return self._closed or not self._writer.has_died()
 
     def on_stall(self, callback: Callable[[str | None], None]) -> None:
         """Have ``callback`` called in the loop with each new value of ``stalled``."""
@@ -350,6 +362,7 @@ class Ledger:
         match operation:
             case Processed(seqs):
                 self._leaving.difference_update(seqs)
+                self._acknowledged.difference_update(seqs)
             case Bury(seq):
                 self._leaving.discard(seq)
 

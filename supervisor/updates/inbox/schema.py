@@ -17,6 +17,9 @@ from brama.errors import StateError
 from supervisor.updates.inbox.files import damaged, prepare_files
 from supervisor.updates.inbox.presence import FileReplacedError
 
+#: Its name in the state directory.
+STATE_FILE = "brama.db"
+
 Durability = Literal["full", "normal"]
 
 #: "Bram": tells our files from any other program's.
@@ -111,6 +114,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+#: The oldest version whose program can work on a file of the newest one. A migration only adds (tables,
+#: columns with defaults, indexes), so that this stays: the version before must be able to come back.
+OLDEST_READER = 1
+_OLDEST_READER_KEY = "schema/oldest_reader"
+
+
 def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
     """Return the one connection that writes, on a file that is whole and of the current schema.
 
@@ -158,28 +167,49 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def migrate(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS
+    connection: sqlite3.Connection,
+    path: Path,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+    oldest_reader: int = OLDEST_READER,
 ) -> None:
     """Bring the file to the newest of ``migrations``, in one transaction.
 
+    A file of a newer program is left as it is where that says that this one can work on it.
+
     Raises:
-        StateError: a newer program made the file.
+        StateError: it cannot.
     """
     version = _number(connection, "user_version")
-    if version > len(migrations):
-        raise StateError(
-            f"{path}: the state file has schema {version}, made by a newer brama-supervisor; this one knows "
-            f"up to {len(migrations)}: start the newer program, or change state_dir"
-        )
-    if version == len(migrations):
+    _check_version(connection, path, version, len(migrations))
+    if version >= len(migrations):
         return
     connection.execute("BEGIN IMMEDIATE")
     for statements in migrations[version:]:
         for statement in statements:
             connection.execute(statement)
+    connection.execute(
+        "INSERT OR REPLACE INTO memory VALUES (?, ?)", (_OLDEST_READER_KEY, str(oldest_reader).encode())
+    )
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(migrations)}")
     connection.execute("COMMIT")
+
+
+def check_readable(path: Path) -> None:
+    """Make sure that ``open_for_writing`` would take a file that another process has open; changes nothing.
+
+    Raises:
+        StateError: it would not.
+    """
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+        try:
+            _check_identity(connection, path)
+            _check_version(connection, path, _number(connection, "user_version"), len(MIGRATIONS))
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise _state_error(path, error) from None
 
 
 def reason_of(path: Path, error: Exception) -> str:
@@ -209,6 +239,17 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
         return
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
         raise StateError(f"{path}: is another program's database; move it away, or change state_dir")
+
+
+def _check_version(connection: sqlite3.Connection, path: Path, version: int, known: int) -> None:
+    if version <= known:
+        return
+    row = connection.execute("SELECT value FROM memory WHERE key = ?", (_OLDEST_READER_KEY,)).fetchone()
+    if row is None or int(row[0]) > known:
+        raise StateError(
+            f"{path}: the state file has schema {version}, made by a newer brama-supervisor; this one knows "
+            f"up to {known}: start the newer program, or change state_dir"
+        )
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:

@@ -63,6 +63,11 @@ class MessageWindow:
         if len(self._noted_at) > self._max_keys:
             self._noted_at.popitem(last=False)
 
+    @property
+    def noted(self) -> list[tuple[MessageKey, float]]:
+        """Every key with its moment, oldest first; ``note`` them again to fill another window."""
+        return list(self._noted_at.items())
+
     def sweep(self, now: float) -> None:
         """Forget every key that no longer counts."""
         for key in [key for key in self._noted_at if not self.seen(key, now)]:

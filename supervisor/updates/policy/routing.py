@@ -13,7 +13,7 @@ and sends what it hands out. Four rules:
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from brama.ids import Seq
@@ -63,6 +63,41 @@ class InFlight:
 
     count: int
     oldest_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An update in a worker's hands when its route is handed over; moments in monotonic seconds."""
+
+    seq: int
+    delivered_at: float
+    begun: bool
+    released_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRecord:
+    """What a route knows that its inbox does not, by row numbers.
+
+    Attributes:
+        held: what the worker has, in the order it was handed over.
+        alone: the suspect that runs alone now.
+        suspects: those that are to run alone, in order.
+        blocking: those the worker has that hold back later ones of their lanes.
+        not_before: until when (monotonic seconds) updates wait for a retry.
+    """
+
+    held: tuple[Held, ...] = ()
+    alone: int | None = None
+    suspects: tuple[int, ...] = ()
+    blocking: tuple[int, ...] = ()
+    not_before: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def last_seq(self) -> int:
+        """The highest row number it speaks of, 0 if it speaks of none."""
+        held = (each.seq for each in self.held)
+        return max((0, *held, *self.suspects, *self.not_before))
 
 
 class Route:
@@ -226,6 +261,51 @@ class Route:
             self._unblock(entry)
         self._suspects = deque(sorted([*self._suspects, *suspects], key=_arrival))
         return Death(charged, poisoned)
+
+    # --- a change of masters --------------------------------------------------------------------
+
+    def hand_over(self) -> RouteRecord:
+        """Return what the next master's route has to know."""
+        return RouteRecord(
+            held=tuple(
+                Held(seq, entry.delivered_at, entry.begun, entry.released_at)
+                for seq, entry in self._in_flight.items()
+            ),
+            alone=None if self._alone is None else self._alone.row.seq,
+            suspects=tuple(entry.row.seq for entry in self._suspects),
+            blocking=tuple(
+                entry.row.seq for entry in self._blockers.values() if entry.row.seq in self._in_flight
+            ),
+            not_before={
+                entry.row.seq: entry.not_before
+                for entry in (*self._blockers.values(), *self._waiting)
+                if entry.not_before and entry.row.seq not in self._in_flight
+            },
+        )
+
+    def take_over(self, record: RouteRecord, rows: Iterable[Row]) -> None:
+        """Begin where another route has ended; to be called before anything else.
+
+        Args:
+            record: what that one knew.
+            rows: all that wait in the inbox up to ``record.last_seq``, in arrival order.
+        """
+        entries = {row.seq: Entry(row, row.attempts, row.charges) for row in rows}
+        for held in record.held:
+            if (entry := entries.pop(Seq(held.seq), None)) is not None:
+                self._hand_over(entry, held.delivered_at)
+                entry.begun = held.begun
+                if held.released_at is not None:
+                    self._make_room(entry)
+                    entry.released_at = held.released_at
+                if held.seq == record.alone:
+                    self._alone = entry
+                if held.seq in record.blocking:
+                    self._blockers[entry.lane] = entry
+        self._suspects.extend(entries.pop(Seq(seq)) for seq in record.suspects if Seq(seq) in entries)
+        for seq, entry in entries.items():
+            entry.not_before = record.not_before.get(seq, 0.0)
+            self._waiting.append(entry)
 
     # --- bookkeeping --------------------------------------------------------------------------
 

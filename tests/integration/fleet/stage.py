@@ -19,6 +19,7 @@ from supervisor.fleet.policy.model import State
 from supervisor.fleet.ports import Report, Send
 from supervisor.fleet.view import WorkerView
 from supervisor.fleet.zygote_client import ZygoteClient
+from supervisor.updates.policy.routing import RouteRecord
 from tests.waiting import await_until
 
 PLAIN_ZYGOTE = "tests.integration.fleet.plain_zygote"
@@ -80,6 +81,7 @@ class PlayedRouter:
     sends: dict[BotId, Send] = field(default_factory=dict)
     reports: list[tuple[BotId, Report]] = field(default_factory=list)
     gone: list[tuple[BotId, bool]] = field(default_factory=list)
+    taken_over: dict[BotId, RouteRecord] = field(default_factory=dict)
     charge: bool = False
     #: Since when bots have nothing to do; who is not in here has.
     idle: dict[BotId, float] = field(default_factory=dict)
@@ -103,6 +105,9 @@ class PlayedRouter:
 
     def in_flight(self, bot_id: BotId) -> InFlight:
         return InFlight()
+
+    async def take_over(self, bot_id: BotId, generation: Generation, record: RouteRecord) -> None:
+        self.taken_over[bot_id] = record
 
     def waits(self, bot_id: BotId) -> bool:
         return bot_id in self.waiting

@@ -31,7 +31,7 @@ class Loop:
 @pytest.fixture
 def stage():
     loop, admitted = Loop(), list[str]()
-    gate = Gate(loop, 1, lambda bot, generation: admitted.append(f"{bot}/{generation}"))  # type: ignore[arg-type]
+    gate = Gate(loop, BOOTS_PER_CORE, lambda bot, generation: admitted.append(f"{bot}/{generation}"))  # type: ignore[arg-type]
     return gate, loop, admitted
 
 

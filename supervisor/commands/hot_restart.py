@@ -1,0 +1,70 @@
+"""Has a running master replaced in place, and waits until its bots are.
+
+Runs in: command line.
+"""
+
+import select
+import sys
+
+import typer
+
+from brama.clock import monotonic_s
+from brama.errors import BramaError, UnreachableError
+from brama.exit_codes import ExitCode
+from supervisor.commands.progress_line import ProgressLine
+from supervisor.commands.waiting import PAUSE_S
+from supervisor.control.client import ControlClient
+from supervisor.control.policy.words import plural
+from supervisor.control.status import MasterStatus
+
+#: From the word of the running master to the first of the next one.
+_TAKEOVER_TIMEOUT_S = 60.0
+
+
+def restart_hot(client: ControlClient, *, patience_s: float) -> int:
+    """Restart the master hot; return the exit code once its bots run with the new code.
+
+    Args:
+        client: the way to it.
+        patience_s: how long nothing may change before the bots that are left are no longer waited for.
+
+    Raises:
+        NoMasterError: none runs, or it has died.
+        BramaError: the next master cannot take over; nothing has changed.
+    """
+    began_at = monotonic_s()
+    begun = client.restart()
+    with ProgressLine() as line:
+        line.show(f"version {begun.version} takes over")
+        master = _wait_taken_over(client, begun.hot_restarts)
+        bots = renewing = master.renewing
+        changed_at = monotonic_s()
+        while master.renewing or master.state != "running":
+            if master.renewing < renewing:
+                renewing, changed_at = master.renewing, monotonic_s()
+            if monotonic_s() - changed_at > patience_s:
+                break
+            line.show(f"restarting bots: {bots - master.renewing}/{bots}")
+            select.select([], [], [], PAUSE_S)
+            master = client.status().master
+    took_s = monotonic_s() - began_at
+    typer.echo(f"restarted (pid {master.pid}, version {master.version}) in {took_s:.1f} s")
+    if master.renewing:
+        sys.stderr.write(f"{plural(master.renewing, 'bot')} still finish what they have begun\n")
+    return ExitCode.OK
+
+
+def _wait_taken_over(client: ControlClient, hot_restarts: int) -> MasterStatus:
+    deadline = monotonic_s() + _TAKEOVER_TIMEOUT_S
+    while True:
+        try:
+            master = client.status().master
+        except UnreachableError:  # in the very moment
+            master = None
+        if master is not None and master.hot_restarts > hot_restarts:
+            return master
+        if master is not None and master.restart_problems:
+            raise BramaError("\n".join(master.restart_problems))
+        if monotonic_s() > deadline:
+            raise BramaError(f"the master has not been replaced after {_TAKEOVER_TIMEOUT_S:g} s; see its log")
+        select.select([], [], [], PAUSE_S)
