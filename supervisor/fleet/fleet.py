@@ -290,6 +290,7 @@ class Fleet:
         await self._crew.wait_buried()
         self._handed_over = True
         self._renewal.stop()
+        self._naps.stop()
         self._crew.let_go()
         if self._tidying is not None:
             self._tidying.cancel()

@@ -245,3 +245,27 @@ def test_sleepers_sleep_on_through_a_hot_restart(fleet: Fleet):
     assert fleet.worker("shop").wakes == 1
     assert fleet.run("restart").returncode == 0
     assert news.ask("pid") != shop.ask("pid")
+
+
+def test_a_master_that_is_replaced_lets_it_sleep(fleet: Fleet):
+    shop, news = add(fleet, "shop"), fleet.add("news", NAPPING)
+    fleet.start_and_wait()
+    assert shop.ask("hello") == "hello"
+    wait_asleep(fleet, "shop")
+    before = fleet.worker("shop")
+    assert fleet.run("restart").returncode == 0
+    assert fleet.status().master.hot_restarts == 1
+    wait_asleep(fleet, "shop")
+    assert fleet.worker("shop").generation == before.generation
+    assert shop.ask("hello again") == "hello again"
+    assert fleet.worker("shop").restarts == before.restarts == 0
+    assert news.ask("hello") == "hello"
+    wait_asleep(fleet, "shop")
+
+
+def test_bots_that_may_sleep_do_so_under_the_next_master(fleet: Fleet):
+    shop = add(fleet, "shop", idle_timeout="3s")
+    fleet.start_and_wait()
+    assert fleet.run("restart").returncode == 0
+    assert shop.ask("hello") == "hello"
+    wait_asleep(fleet)

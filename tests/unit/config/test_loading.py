@@ -107,6 +107,29 @@ def test_every_key_is_read(project: Project):
     assert (bot.idle_timeout, bot.token_env, bot.enabled) == (1800, "BOT_TOKEN", True)
 
 
+@pytest.mark.parametrize(
+    ("fleet", "own", "expected"),
+    [
+        ("", "", (None, False)),
+        ("idle_timeout: 30m", "", (1800, False)),
+        ("idle_timeout: 30m\nidle_unsafe: true", "idle_timeout: 0s", (None, True)),
+        ("idle_timeout: 30m\nidle_unsafe: true", "idle_timeout: 1s, idle_unsafe: false", (1, False)),
+        ("idle_timeout: 0s", "idle_unsafe: true", (None, True)),
+    ],
+)
+def test_how_a_bot_sleeps_is_the_fleets_unless_it_says_so_itself(project: Project, fleet, own, expected):
+    bot = project.load(f"{SHOP}, {own}}}]\n{fleet}").bot("shop")
+    assert bot is not None
+    assert (bot.idle_timeout, bot.idle_unsafe) == expected
+
+
+def test_the_environment_says_how_bots_sleep(project: Project):
+    environ = {"BRAMA_IDLE_TIMEOUT": "5m", "BRAMA_IDLE_UNSAFE": "true"}
+    bot = project.load(f"{SHOP}}}]", environ).bot("shop")
+    assert bot is not None
+    assert (bot.idle_timeout, bot.idle_unsafe) == (300, True)
+
+
 def test_settings_are_frozen_and_hide_secrets(project: Project):
     settings = project.load(SHOP + "}]\napi: {token: 0123456789abcdefXYZ}", {"REDIS_URL": "redis://:hush@h"})
     with pytest.raises(ValidationError):
@@ -288,6 +311,8 @@ PROBLEMS = [
     ("- {id: a, allowed_updates: [poll, 5]}", "bots[0].allowed_updates[1]: 5 is a number"),
     ("- {id: a, enabled: 5}", "bots[0].enabled: 5 is neither true nor false"),
     ("- {id: a, idle_timeout: never}", 'bots[0].idle_timeout: "never" is not a duration'),
+    ("- {id: a, idle_timeout: 500ms}", "bots[0].idle_timeout: must be at least 1s, or 0s for never"),
+    ("- {id: a, idle_unsafe: perhaps}", "bots[0].idle_unsafe"),
     ("- {id: a, toekn: x}", "bots[0].toekn: is not known; did you mean token?"),
 ]
 

@@ -29,6 +29,7 @@ def test_one_plain_bot_has_none(project: Project):
         (two(", cwd: bots", ", cwd: ."), ["isolation.uids is not set"]),
         (two(", enabled: false"), []),
         (two() + "limits: {max_workers: 1}", ["limits.max_workers allows 1 bots", "isolation", "one script"]),
+        (two() + "limits: {max_workers: 1}\nidle_timeout: 30m", ["isolation", "one script"]),
         (ONE + "\napi: {token: short}", ["api.token is shorter"]),
         (ONE + "\ntelegram: {base_url: 'http://h'}", ["unencrypted"]),
         (ONE + "\ntelegram: {base_url: 'http://127.0.0.1:8081'}", []),
