@@ -1,16 +1,12 @@
-"""Applies what the policy decides: the shell around ``policy.lifecycle.step``.
-
-Whatever happens becomes an event of one bot, is decided and applied at once, without an await between reading
-and writing. What happens meanwhile is queued behind it.
+"""The fleet as the rest of the master sees it: from its start, or its taking over, to its end.
 
 Runs in: master.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, assert_never
+from typing import Any
 
 from brama.clock import Clock, monotonic_s
 from brama.config.settings import Settings
@@ -21,25 +17,21 @@ from brama.marks import instance_of
 from brama.messages import PROTOCOL_VERSION
 from supervisor.fleet.boot import capacity_of, told_of
 from supervisor.fleet.crew import Crew
+from supervisor.fleet.engine import Engine
 from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
 from supervisor.fleet.linux import become_subreaper
 from supervisor.fleet.machine import free_memory_share
 from supervisor.fleet.member import Member
 from supervisor.fleet.muster import Muster
-from supervisor.fleet.naps import Naps
 from supervisor.fleet.open_files import make_room_for_files
-from supervisor.fleet.policy import effects, events, reasons
-from supervisor.fleet.policy.effects import Effect
+from supervisor.fleet.policy import events, reasons
 from supervisor.fleet.policy.events import Event
-from supervisor.fleet.policy.lifecycle import step
 from supervisor.fleet.policy.model import Phase, Wanted
 from supervisor.fleet.policy.succession import inherit
 from supervisor.fleet.ports import Delivery, Ingress, Roll, Store, Zygote
 from supervisor.fleet.records import MemberRecord, draft_record, end_disowned, final_record
-from supervisor.fleet.renewal import Renewal
-from supervisor.fleet.room import OCCUPYING, Room
-from supervisor.fleet.turns import log_turn
+from supervisor.fleet.room import Room
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
 from supervisor.updates.policy.routing import RouteRecord
@@ -100,7 +92,18 @@ class Fleet:
         self._recalled = self._journal.recall()
         self._muster = Muster(settings, self._recalled.wanted, roll)
         self._members = self._muster.members
-        self._crew = Crew(
+        self._room = Room(capacity_of(settings, cores), free_memory, clock)
+        self._engine = Engine(
+            self._muster,
+            self._journal,
+            self._room,
+            delivery=delivery,
+            ingress=ingress,
+            cores=cores,
+            clock=clock,
+        )
+        self._tell = self._engine.tell
+        self._crew = self._engine.crew = Crew(
             settings,
             self._members,
             delivery=delivery,
@@ -112,16 +115,7 @@ class Fleet:
             tell=self._tell,
             on_change=self._processes_changed,
         )
-        self._room = Room(capacity_of(settings, cores), free_memory, clock)
-        self._naps = Naps(self._loop, delivery, lambda: self._room.waiting, clock)
-        self._events: deque[tuple[Member, Event]] = deque()
-        self._applying = False
-        self._empty = asyncio.Event()
-        self._empty.set()
-        #: Set whenever a process may have gone for good.
-        self._freed = asyncio.Event()
         self._started = self._closing = self._handed_over = False
-        self._renewal = Renewal(self._loop, cores, self._renew)
         self._give_up_at = float("inf")
         self._tidying: asyncio.TimerHandle | None = None
 
@@ -179,13 +173,13 @@ class Fleet:
             ZygoteError: the zygote cannot be used as configured.
         """
         await self._wait_warm()
-        log.info("fleet.renewing", bots=len(self._renewal))
-        self._renewal.begin()
+        log.info("fleet.renewing", bots=self.renewing)
+        self._engine.renewal.begin()
 
     @property
     def renewing(self) -> int:
         """How many bots still have a process of the master before."""
-        return len(self._renewal)
+        return len(self._engine.renewal)
 
     async def _begin(self) -> None:
         await self._save()
@@ -256,7 +250,7 @@ class Fleet:
         for bot_id, member in self._members.items():
             if bot_id in told:
                 self._crew.retell(member, told[bot_id])
-        self._offer_room()
+        self._engine.offer_room()
         await self._save()
 
     def _obstacle(self) -> str | None:
@@ -278,9 +272,7 @@ class Fleet:
         retiring = [self._members[bot_id] for bot_id in bot_ids]
         for member in retiring:
             self._tell(member, events.Retired())
-        while any(member.worker.phase in OCCUPYING for member in retiring):
-            self._freed.clear()
-            await self._freed.wait()
+        await self._engine.wait_gone(retiring)
 
     async def hand_over(self) -> list[MemberRecord]:
         """Let go of every process without ending it, end the zygote, and return what is left of the fleet.
@@ -289,14 +281,10 @@ class Fleet:
         """
         await self._crew.wait_buried()
         self._handed_over = True
-        self._renewal.stop()
-        self._naps.stop()
+        self._engine.stop()
         self._crew.let_go()
         if self._tidying is not None:
             self._tidying.cancel()
-        for member in self._members.values():
-            if member.timer is not None:
-                member.timer.cancel()
         records = [final_record(member) for member in self._members.values()]
         await self._zygote.aclose()
         await self._journal.close()
@@ -315,10 +303,10 @@ class Fleet:
             member.has_asked, member.allowed_updates = True, record.allowed_updates
             self._ingress.set_allowed_updates(bot_id, record.allowed_updates)
         self._crew.adopt(member, process)
-        self._count(member, Phase.STOPPED, member.worker.phase)
-        self._arm(member)
+        self._engine.count(member, Phase.STOPPED, member.worker.phase)
+        self._engine.arm(member)
         generation = Generation(member.worker.generation)
-        self._renewal.add(bot_id, generation)
+        self._engine.renewal.add(bot_id, generation)
         if process.protocol != PROTOCOL_VERSION:
             self._tell(member, events.LinkBroken(reasons.other_protocol(process.protocol, PROTOCOL_VERSION)))
         if member.worker.phase is Phase.SERVE and member.handle is not None:
@@ -326,10 +314,6 @@ class Fleet:
         if wanted is not member.worker.wanted:
             because = member.worker.unwanted_because
             self._tell(member, events.Enabled() if wanted is Wanted.RUNNING else events.Disabled(because))
-
-    def _renew(self, bot_id: BotId) -> None:
-        if (member := self._members.get(bot_id)) is not None:
-            self._tell(member, events.CodeChanged())
 
     # --- for the application, at any time -------------------------------------------------------
 
@@ -343,10 +327,10 @@ class Fleet:
     async def stop(self, timeout_s: float) -> None:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
         self._closing = True
-        self._naps.stop()
+        self._engine.naps.stop()
         self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
         self._muster.admit_nobody()
-        self._renewal.stop()
+        self._engine.renewal.stop()
         for member in list(self._members.values()):
             self._tell(member, events.ShutdownCommanded(timeout_s))
         if timeout_s <= 0:
@@ -363,7 +347,7 @@ class Fleet:
         while self._room.processes and (left_s := self._give_up_at - self._clock()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, 1.0)):  # a later stop() may have shortened it
-                    await self._empty.wait()
+                    await self._engine.wait_gone(self._members.values())
         if stuck := [view.pid for view in self.views() if view.pid is not None]:
             log.error("fleet.stuck", pids=stuck)
 
@@ -389,135 +373,8 @@ class Fleet:
 
     def updates_waited(self, bot_id: BotId) -> None:
         """Updates came for a bot that has no process to take them."""
-        if (member := self._members.get(bot_id)) is None:
-            return
-        self._room.hurry(bot_id)
-        if member.worker.phase is Phase.ASLEEP:
-            self._tell(member, events.UpdatesWaited())
-
-    # --- events -------------------------------------------------------------------------------
-
-    def _tell(self, member: Member, event: Event) -> None:
-        """Decide and apply ``event``, after those that are being applied."""
-        if self._handed_over:
-            return
-        self._events.append((member, event))
-        if self._applying:
-            return
-        self._applying = True
-        try:
-            while self._events:
-                self._apply(*self._events.popleft())
-        finally:
-            self._applying = False
-
-    def _apply(self, member: Member, event: Event) -> None:
-        before = member.worker
-        member.worker, decided = step(before, event, self._clock(), member.limits)
-        self._count(member, before.phase, member.worker.phase)
-        self._arm(member)
-        self._renewal.moved(member.settings.id, member.worker)
-        self._naps.note(member, event, before.phase)
-        log_turn(member.settings.id, before.phase, member.worker)
-        for effect in decided:
-            try:
-                self._do(member, effect)
-            except Exception:  # of one bot, and of a neighbouring room: the fleet goes on
-                log.exception("fleet.effect_failed", bot=member.settings.id, effect=type(effect).__name__)
-        self._note_sleep(member, before.phase)
-        for successor, beginning in self._muster.departed(member):
-            self._tell(successor, beginning)
-
-    def _note_sleep(self, member: Member, before: Phase) -> None:
-        """Remember who sleeps. Who has updates waiting is woken: they may have come before it slept."""
-        bot_id, phase = member.settings.id, member.worker.phase
-        if phase is Phase.ASLEEP is not before:
-            self._journal.slept(bot_id, is_asleep=True)
-        elif before is Phase.ASLEEP is not phase and not member.worker.shutting_down:
-            self._journal.slept(bot_id, is_asleep=False)
-        if phase in (Phase.ASLEEP, Phase.CAPACITY) and phase is not before and self._delivery.waits(bot_id):
-            self.updates_waited(bot_id)
-
-    def _do(self, member: Member, effect: Effect) -> None:
-        bot_id, handle = member.settings.id, member.handle
-        match effect:
-            case effects.OpenIngress():
-                self._ingress.open(bot_id)
-            case effects.CloseIngress():
-                self._ingress.close(bot_id)
-            case effects.Remember(wanted):
-                self._muster.override(bot_id, wanted)
-            case effects.Spawn(generation):
-                self._spawn(member, Generation(generation))
-            case effects.CancelSpawn(generation):
-                self._crew.cancel(member, Generation(generation))
-            case _ if handle is None:
-                log.error("fleet.effect_failed", bot=bot_id, effect=type(effect).__name__)
-            case effects.SendBoot():
-                if (trouble := self._crew.boot(member, handle)) is not None:
-                    self._tell(member, events.BootFailed(permanent=True, detail=trouble))
-            case effects.OpenDelivery():
-                member.delivering = True
-                self._delivery.worker_ready(bot_id, Generation(member.worker.generation), handle.send)
-            case effects.HoldDelivery():
-                self._delivery.worker_draining(bot_id)
-            case effects.SendDrain():
-                handle.drain()
-            case effects.Terminate():
-                handle.terminate()
-            case effects.DumpStacks():
-                handle.dump_stacks()
-            case effects.KillGroup():
-                handle.kill()
-            case _ as never:
-                assert_never(never)
-
-    def _arm(self, member: Member) -> None:
-        """Keep the timer at the worker's deadline."""
-        at = member.worker.deadline_at
-        if at == member.timer_at:
-            return
-        if member.timer is not None:
-            member.timer.cancel()
-        member.timer_at = at
-        delay_s = 0.0 if at is None else max(at - self._clock(), 0.0)
-        member.timer = None if at is None else self._loop.call_later(delay_s, self._expired, member)
-
-    def _expired(self, member: Member) -> None:
-        member.timer = member.timer_at = None
-        if member.handle is not None:
-            member.handle.catch_up()  # a master that was busy must not take its own delay for silence
-        self._tell(member, events.DeadlinePassed())
-        self._arm(member)
-
-    # --- up -----------------------------------------------------------------------------------
-
-    def _spawn(self, member: Member, generation: Generation) -> None:
-        refusal = self._room.refusal(member.settings.id)
-        if refusal is None:
-            self._crew.spawn(member, generation)
-        else:
-            self._tell(member, events.CapacityRefused(refusal))
-
-    # --- the fleet as a whole -------------------------------------------------------------------
-
-    def _count(self, member: Member, before: Phase, after: Phase) -> None:
-        """Keep count of processes, and of bots that wait for room."""
-        may_sleep = member.limits.idle_timeout_s is not None
-        freed = self._room.move(member.settings.id, before, after, may_sleep=may_sleep)
-        if after not in OCCUPYING:
-            self._freed.set()
-        if self._room.processes == 0:
-            self._empty.set()
-        else:
-            self._empty.clear()
-        if freed:
-            self._loop.call_soon(self._offer_room)
-
-    def _offer_room(self) -> None:
-        for bot_id in self._room.next_in_line():
-            if (member := self._members.get(bot_id)) is not None:
-                self._tell(member, events.CapacityFreed())
+        if (member := self._members.get(bot_id)) is not None:
+            self._engine.updates_waited(member)
 
     # --- the machine ----------------------------------------------------------------------------
 
@@ -551,5 +408,5 @@ class Fleet:
 
     def _tidy(self) -> None:
         self._crew.tidy()
-        self._offer_room()
+        self._engine.offer_room()
         self._tidying = self._loop.call_later(TIDY_S, self._tidy)
