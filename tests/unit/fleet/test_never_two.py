@@ -66,7 +66,7 @@ class World(RuleBasedStateMachine):
         self.killed = False
         self.delivering = False
         self.ingress = False
-        self.retired = False
+        self.retired = self.stopping = False
         self.remembered = Wanted.RUNNING
 
     def tell(self, event: Event) -> None:
@@ -141,6 +141,7 @@ class World(RuleBasedStateMachine):
 
     @rule(timeout_s=st.sampled_from([0.0, 90.0]))
     def shut_down(self, timeout_s: float) -> None:
+        self.stopping = True
         self.tell(ShutdownCommanded(timeout_s))
 
     @rule(event=st.sampled_from([Retired(), CodeChanged()]))
@@ -148,7 +149,7 @@ class World(RuleBasedStateMachine):
         self.retired |= isinstance(event, Retired)
         self.tell(event)
 
-    @precondition(lambda self: not (self.retired and self.alive))
+    @precondition(lambda self: not (self.stopping or (self.retired and self.alive)))
     @rule(wanted=st.sampled_from(Wanted))
     def another_master_takes_over(self, wanted: Wanted) -> None:
         """It opens the intake of a process as that was; a fork that is not answered is nobody's."""
