@@ -55,7 +55,7 @@ check: lint test  ## everything CI does: lint, then the suite with a floor under
 bench: $(STAMP)  ## measure, and print the tables of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
-chaos: $(STAMP)  ## kill processes and reload at random under load, count updates; SECONDS=60 SEED=n
+chaos: $(STAMP)  ## faults of every kind at random under load, then count updates; SECONDS=60 SEED=n
 	@$(BIN)/python -m benchmarks.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lock:  ## resolve the dependencies anew into requirements*.lock (needs uv)

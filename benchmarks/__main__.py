@@ -6,7 +6,18 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleets, loss, reloading, scale, throughput, webhook_accepting, webhook_handling
+from benchmarks import (
+    fleets,
+    hot_restarting,
+    loss,
+    on_demand,
+    reloading,
+    restarts,
+    scale,
+    throughput,
+    webhook_accepting,
+    webhook_handling,
+)
 from benchmarks.machine import facts
 from benchmarks.peers import pm2, run_webhook, supervisord
 from benchmarks.peers.base import Peer
@@ -14,7 +25,17 @@ from benchmarks.peers.bash_loop import BashLoop
 from benchmarks.peers.ours import Ours
 from benchmarks.report import say
 
-TABLES = ("fleets", "scale", "throughput", "loss", "reloading", "webhooks")
+TABLES = (
+    "fleets",
+    "scale",
+    "throughput",
+    "loss",
+    "reloading",
+    "restarts",
+    "hot-restarts",
+    "webhooks",
+    "on-demand",
+)
 
 
 def find_peers(folder: Path) -> list[Peer]:
@@ -48,6 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--bots", type=int, default=200, help="size of the compared fleets (default: 200)")
     parser.add_argument("--scale", type=int, default=1000, help="size of the large fleet (default: 1000)")
+    parser.add_argument(
+        "--registered", type=int, default=10_000, help="size of the fleet on demand (default: 10000)"
+    )
     parser.add_argument("tables", nargs="*", help=f"any of {', '.join(TABLES)}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as name:
@@ -62,6 +86,12 @@ def main() -> None:
             throughput.compare()
         if "reloading" in wanted:
             reloading.measure(options.bots)
+        if "restarts" in wanted:
+            restarts.report()
+        if "hot-restarts" in wanted:
+            hot_restarting.measure()
+        if "on-demand" in wanted:
+            on_demand.measure(options.registered, active=min(200, options.registered))
         if "webhooks" in wanted:
             webhook_accepting.compare()
             webhook_handling.compare(find_run_webhook(folder))

@@ -1,9 +1,8 @@
-"""``make chaos``: kills and reloads at random under a stream of updates to pollers and webhooks, then counts.
+"""``make chaos``: faults of every kind strike at random under a stream of updates, then all is counted.
 
-Workers, the zygote and the master are killed; settings of bots and the way their updates come are changed.
-Half of the bots poll at first, the others are delivered to over TLS through nginx, where it is installed.
-The schedule comes from a seed; the verdict compares what the sandbox sent with what the bots answered and
-with what the inbox says became of it.
+What strikes is listed in ``benchmarks/faults/registry.py``; what strikes when comes from a seed. Half of the
+bots poll at first, the others are delivered to over TLS through nginx, where it is installed. The verdict
+compares what the sandbox sent with what the bots answered and with what the inbox says became of it.
 Exit code 0: the invariant holds. 1: it does not, and the table says where.
 """
 
@@ -13,37 +12,61 @@ import json
 import random
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from benchmarks.faults import FAULTS, have_all_struck, strike
+from benchmarks.evidence import Evidence, Letter, Message
+from benchmarks.faketime import WallClock, find_library, wall_clock
+from benchmarks.faults.registry import KINDS
 from benchmarks.front import Front, encrypted_front, straight_front
 from benchmarks.nginx import is_available
 from benchmarks.peers.ours import Ours
 from benchmarks.play import Play
 from benchmarks.processes import end, tree
 from benchmarks.project import Project, make_bots
+from benchmarks.release import Release
 from benchmarks.report import say, table
+from benchmarks.schedule import Blow, draw_up
+from benchmarks.small_disk import SmallDisk, small_disk
 from benchmarks.stage import Stage
-from benchmarks.verdict import Evidence, Message, Verdict, judge
+from benchmarks.verdict import Verdict, judge
 from brama.clock import monotonic_s
 from brama.errors import BramaError
-from supervisor.control.client import ControlClient
 from supervisor.updates.inbox.ledger import open_ledger
-from supervisor.updates.model import DeadLetter, Reason, Tally
+from supervisor.updates.model import DeadLetter, Tally
 
-BOTS = 8
+SCRIPT = Path(__file__).with_name("chaos_bot.py")
+BOTS = 50
 TICK_S = 0.02
 PER_TICK = 3
-#: Seconds between two faults, at random from this range.
-FAULT_EVERY_S = (0.2, 1.2)
+#: A fault comes into the middle of this many updates for one bot, after up to BURST_LEAD_S.
+BURST = 30
+BURST_LEAD_S = 0.06
 #: Telegram's pauses between two attempts to deliver, so much shorter.
 PAUSE_SCALE = 0.02
+DISK_MB = 64
 SETTLE_TIMEOUT_S = 120.0
+#: Intervals are short, so that a hung worker is found within a run.
+CONFIGURATION = {
+    "restart": {"budget": 100_000, "cooldown": "1s"},
+    "heartbeat": {"interval": "1s"},
+    "limits": {"worker_timeout": "5s"},
+    "stop": {"timeout": "20s"},
+}
 
 
-def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run; ``left_out``: the kinds of fault this machine cannot have, with the reasons."""
+
+    verdict: Verdict
+    left_out: Mapping[str, str]
+
+
+def run(seconds: float, seed: int, bots: int = BOTS) -> Outcome:
     """Play ``seconds`` of chaos with ``seed``; return the verdict.
 
     Raises:
@@ -54,14 +77,19 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
         front = _front(folder, stack)
         stage = stack.enter_context(Stage(*front.sandbox_options))
         stage.control.set_limits(webhook_pause_scale=PAUSE_SCALE)
-        project = Project(folder, stage.base_url, make_bots(bots))
-        peer = Ours({
-            "restart": {"budget": 100_000, "cooldown": "1s"},
-            "stop": {"timeout": "20s"},
-            "webhook": front.section,
-        })  # fmt: skip
+        project = Project(folder, stage.base_url, make_bots(bots), SCRIPT)
+        disk, wall = _disk(folder, stack), _wall_clock(folder, stack)
+        state_dir = (disk.folder if disk else folder) / "state"
+        release = Release(folder / "releases")
+        peer = Ours(
+            {**CONFIGURATION, "webhook": front.section, "state_dir": str(state_dir)},
+            wall.environment if wall else {},
+            release.command,
+        )
         entries = {bot.name: {"mode": "webhook" if bot.number % 2 else "polling"} for bot in project.bots}
-        play = Play(stage, project, peer, random.Random(seed), entries)
+        play = Play(stage, project, peer, random.Random(seed), entries, state_dir, release, disk, wall)
+        left_out = {name: why for name, kind in KINDS.items() if (why := kind.find_missing(play)) is not None}
+        weights = {name: kind.weight for name, kind in KINDS.items() if name not in left_out}
         for bot in project.bots:
             stage.control.add_bot(bot.token)
         play.send(project.bots)
@@ -69,25 +97,24 @@ def run(seconds: float, seed: int, bots: int = BOTS) -> Verdict:
         peer.start(project)
         try:
             stage.wait_answers([bot.telegram_id for bot in project.bots], 1, SETTLE_TIMEOUT_S)
-            _storm(play, seconds)
+            _storm(play, seconds, draw_up(seed, seconds, bots, weights))
             _settle(play)
             processes = tree(peer.roots())
             peer.stop()
         finally:
             end(tree(peer.roots()))
-        given_up, tallies = asyncio.run(_read_inbox(project))
-        survivors = sum(process.is_running() for process in processes)
+        letters, tallies = asyncio.run(_read_inbox(state_dir))
         evidence = Evidence(
             sent=play.sent,
             answers=stage.control.sent(),
-            kills=play.kills,
-            reloads=play.reloads,
+            strikes=play.strikes,
             delivered=front.count_taken(),
-            given_up=given_up,
+            taken_over=(folder / "logs" / "master.log").read_text().count('"master.handed_over"'),
+            letters=letters,
             tallies=tallies,
-            survivors=survivors,
+            survivors=sum(process.is_running() for process in processes),
         )
-        return judge(evidence, project)
+        return Outcome(judge(evidence, project), left_out)
 
 
 def _front(folder: Path, stack: ExitStack) -> Front:
@@ -98,48 +125,75 @@ def _front(folder: Path, stack: ExitStack) -> Front:
     return straight_front()
 
 
-def _storm(play: Play, seconds: float) -> None:
-    """Send a steady stream while faults strike, until each kind of fault has happened at least once."""
-    until = monotonic_s() + seconds
-    next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
-    fault = play.dice.choice(FAULTS)
-    while monotonic_s() < until or not have_all_struck(play):
+def _disk(folder: Path, stack: ExitStack) -> SmallDisk | None:
+    """Return a disk for the state alone until ``stack`` is closed; None where none may be mounted."""
+    try:
+        return stack.enter_context(small_disk(folder / "disk", DISK_MB))
+    except PermissionError:
+        return None
+
+
+def _wall_clock(folder: Path, stack: ExitStack) -> WallClock | None:
+    """Return a clock for the master alone, until ``stack`` is closed; None without libfaketime."""
+    library = find_library()
+    return None if library is None else stack.enter_context(wall_clock(library, folder / "wall_clock"))
+
+
+def _storm(play: Play, seconds: float, schedule: list[Blow]) -> None:
+    """Send a steady stream while one fault after the other strikes, each as soon as it can when it is due."""
+    began_at = monotonic_s()
+    blows = iter(schedule)
+    blow = next(blows, None)
+    is_busy = False
+    while blow is not None or monotonic_s() < began_at + seconds:
+        play.undo()
         play.send(play.dice.choices(play.project.bots, k=PER_TICK))
-        if monotonic_s() >= next_fault_at and strike(play, fault):
-            fault = play.dice.choice(FAULTS)
-            next_fault_at = monotonic_s() + play.dice.uniform(*FAULT_EVERY_S)
+        if (
+            blow is not None
+            and monotonic_s() >= began_at + blow.at_s
+            and play.master_pid not in play.standing
+        ):
+            if not is_busy:
+                play.send([play.project.bots[blow.bot]] * BURST)
+                Event().wait(play.dice.uniform(0.0, BURST_LEAD_S))
+            is_busy = not KINDS[blow.kind].strike(play, blow)
+            blow = blow if is_busy else next(blows, None)
         Event().wait(TICK_S)
 
 
 def _settle(play: Play) -> None:
-    """Wait until nothing waits at Telegram or in the inbox."""
-    client = play.client
+    """Undo what is still to be undone; wait until nothing waits at Telegram or in the inbox."""
     deadline = monotonic_s() + SETTLE_TIMEOUT_S
-    while trouble := _unsettled(play, client):
+    while trouble := _unsettled(play):
         if monotonic_s() > deadline:
             raise TimeoutError(f"{trouble} {SETTLE_TIMEOUT_S:.0f} s after the last fault")
         Event().wait(TICK_S)
 
 
-def _unsettled(play: Play, client: ControlClient) -> str:
+def _unsettled(play: Play) -> str:
     """Return in words what is not over yet."""
+    if not play.undo(everything=True):
+        return "not every fault is over"
     if pending := sum(bot.pending for bot in play.stage.control.world_state().bots):
         return f"{pending} updates still wait at Telegram"
     try:
-        totals = client.status().totals
+        totals = play.client.status().totals
     except (BramaError, OSError) as error:
         return f"the master does not answer: {error}"
+    if totals.running < totals.bots:
+        return f"{totals.running} of {totals.bots} bots run"
     return f"{totals.inbox} updates still wait in the inbox" if totals.inbox else ""
 
 
-async def _read_inbox(project: Project) -> tuple[dict[Message, Reason], dict[int, Tally]]:
+async def _read_inbox(state_dir: Path) -> tuple[dict[Message, Letter], dict[int, Tally]]:
     """Return the dead letters and what was counted for each bot, from the file the master has closed."""
-    ledger = open_ledger(project.folder / "state" / "brama.db")
+    ledger = open_ledger(state_dir / "brama.db")
     try:
         tallies: dict[int, Tally] = {each.telegram_id: tally for each, tally in ledger.tallies().items()}
         listed = await ledger.dead_letters(limit=100_000)
         letters = [await ledger.dead_letter(letter.letter_id) for letter in listed]
-        return {_message_of(letter): letter.reason for letter in letters if letter is not None}, tallies
+        found = {_message_of(each): Letter(each.reason, each.error) for each in letters if each is not None}
+        return found, tallies
     finally:
         await ledger.close()
 
@@ -155,14 +209,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults strike (default: 60)")
     parser.add_argument("--seed", type=int, default=None, help="repeat an earlier schedule")
+    parser.add_argument("--bots", type=int, default=BOTS, help=f"how many bots (default: {BOTS})")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
-    say(f"chaos for {options.seconds:.0f} s with seed {seed}")
-    verdict = run(options.seconds, seed)
-    say(table(["chaos", "count"], verdict.rows()))
-    for line in verdict.faults:
+    say(f"chaos for {options.seconds:.0f} s with {options.bots} bots and seed {seed}")
+    outcome = run(options.seconds, seed, options.bots)
+    for name, why in outcome.left_out.items():
+        say(f"left out: {name}: {why}")
+    say(table(["chaos", "count"], outcome.verdict.rows()))
+    for line in outcome.verdict.broken:
         say(f"BROKEN: {line}")
-    return 1 if verdict.faults else 0
+    return 1 if outcome.verdict.broken else 0
 
 
 if __name__ == "__main__":

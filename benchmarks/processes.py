@@ -32,6 +32,15 @@ def pss_bytes(processes: list[psutil.Process]) -> int:
     return total
 
 
+def rss_bytes(processes: list[psutil.Process]) -> int:
+    """Return the resident set size of all, shared pages counted for each that shares them."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total
+
+
 def cpu_s(processes: list[psutil.Process]) -> float:
     """Return user plus system seconds that these have used so far, without their dead children."""
     total = 0.0

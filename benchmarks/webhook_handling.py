@@ -72,7 +72,7 @@ def _probe(scene: Scene, targets: list[Target]) -> list[float]:
         bot, target = scene.ids[place], targets[place]
         counts[bot] += 1
         sent_at = monotonic_s()
-        _deliver(connection, target, make_update(_FIRST_PROBE_ID + number, place + 1, "last"))
+        deliver(connection, target, make_update(_FIRST_PROBE_ID + number, place + 1, "last"))
         scene.stage.wait_answers([bot], counts[bot], ANSWER_TIMEOUT_S)
         answered_at = scene.stage.control.sent(bot)[-1].at_ms / 1000
         latencies.append((answered_at - sent_at) * 1000)
@@ -81,7 +81,7 @@ def _probe(scene: Scene, targets: list[Target]) -> list[float]:
     return latencies
 
 
-def _deliver(connection: http.client.HTTPConnection, target: Target, update: bytes) -> None:
+def deliver(connection: http.client.HTTPConnection, target: Target, update: bytes) -> None:
     """Send one request as Telegram does.
 
     Raises:

@@ -98,6 +98,26 @@ def open_files() -> dict[int, str]:
     return found
 
 
+def read_children() -> list[int]:
+    """Return the living children of this process, whichever of its threads started them."""
+    found: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", "rb") as children:
+                found += map(int, children.read().split())
+        except OSError:  # the thread has ended
+            continue
+    return [pid for pid in found if not _is_zombie(pid)]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
+
+
 def _status_bytes(field: bytes) -> int:
     with open("/proc/self/status", "rb") as status:
         for line in status:

@@ -15,7 +15,7 @@ import msgspec
 from brama.errors import ProtocolError
 
 #: Raised when an old worker could misread a new master or the other way round.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -87,7 +87,16 @@ class Drain(_Message, frozen=True):
     """Start nothing new, finish what has begun, flush, give the rest back, end with exit code 0."""
 
 
-ToWorker = Boot | Deliver | SettingsChanged | HeartbeatChanged | ReopenLog | Drain
+class Sleep(_Message, frozen=True):
+    """Drain and end if nothing would be missed; answered by Dozing or StaysAwake.
+
+    Updates may follow it all the same. ``unsafe``: state that no persistence keeps is no reason to stay.
+    """
+
+    unsafe: bool
+
+
+ToWorker = Boot | Deliver | SettingsChanged | HeartbeatChanged | ReopenLog | Drain | Sleep
 
 
 # --- worker to master -------------------------------------------------------------------------
@@ -166,6 +175,16 @@ class Heartbeat(_Message, frozen=True):
     errors: int
 
 
+class Dozing(_Message, frozen=True):
+    """Asked to sleep, this worker is idle, all of it is saved, and it drains now."""
+
+
+class StaysAwake(_Message, frozen=True):
+    """Asked to sleep, this worker does not; ``reason`` is a clause such as ``2 jobs are scheduled``."""
+
+    reason: str
+
+
 class Notice(_Message, frozen=True):
     """One warning worth an operator's eye, said once for each ``code`` in a process's life."""
 
@@ -186,7 +205,18 @@ class BootFailed(_Message, frozen=True):
 
 
 FromWorker = (
-    Hello | Ready | Begun | Released | Processed | Failed | Returned | Heartbeat | Notice | BootFailed
+    Hello
+    | Ready
+    | Begun
+    | Released
+    | Processed
+    | Failed
+    | Returned
+    | Heartbeat
+    | Dozing
+    | StaysAwake
+    | Notice
+    | BootFailed
 )
 
 

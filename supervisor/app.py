@@ -30,10 +30,9 @@ from brama.log import configure_logging, get_logger
 from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
-from supervisor.control.listeners import bind_tcp
 from supervisor.control.live import LiveTable, report_progress
 from supervisor.control.server import ControlServer
-from supervisor.control.status import MasterState, WebhookStatus
+from supervisor.control.status import MasterState
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.lock import InstanceLock
 from supervisor.fleet.zygote_client import ZygoteClient
@@ -42,16 +41,17 @@ from supervisor.front import Front
 from supervisor.handover.estate import Estate
 from supervisor.handover.estate import Parts as EstateParts
 from supervisor.handover.program import become
-from supervisor.handover.records import ControlRecord, Handover, WebhookRecord
+from supervisor.handover.records import ControlRecord, Handover
 from supervisor.handover.restarter import Restarter
 from supervisor.master import Parts, RunningMaster
 from supervisor.platform.answer import Answer
 from supervisor.platform.cache import CACHE_NAME
 from supervisor.platform.feed import FIRST_TIMEOUT_S, Feed
-from supervisor.reload.policy.plan import Plan, needs_webhook
+from supervisor.reload.policy.plan import Plan
 from supervisor.reload.reloader import Reloader, Sources
 from supervisor.requests import Requests, Wish, hold_signals, raise_again
 from supervisor.roster import Roster
+from supervisor.service_manager import ServiceManager
 from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.inbox.schema import STATE_FILE
 from supervisor.updates.ingresses import Ingresses
@@ -60,10 +60,7 @@ from supervisor.updates.policy.message_window import MessageKey, MessageWindow
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
 from supervisor.updates.router import Router, RouterSettings
-from webhook.listener import bind
-from webhook.server import Inheritance, WebhookServer
-from webhook.settings import WebhookServerSettings, server_settings
-from webhook.tls import load_tls
+from supervisor.webhook_server import MasterWebhookServer
 
 #: The inbox's writer waits for the interpreter's lock at each SQL step; at the default of 5 ms a busy loop
 #: makes a batch of 100 three times as slow ([m] 2,600 instead of 8,600 updates a second).
@@ -84,7 +81,7 @@ def run(
 ) -> ExitCode:
     """Run the master until it is stopped.
 
-    A hot restart executes ``program`` in this very process and so never returns.
+    A hot restart executes what ``program`` leads to by then in this very process, and so never returns.
 
     Args:
         settings: the configuration.
@@ -122,20 +119,19 @@ def run(
             finally:
                 sink.close()
             zygote = on_ready = None
-            settings, handover = end.file, _execute(program, end)
+            settings, handover = end.file, _execute(end)
     finally:
         lock.release()
 
 
-def _execute(program: Path, end: "_Succession") -> Handover:
+def _execute(end: "_Succession") -> Handover:
     """Replace this process by the next master; if it cannot be executed, return what that would have got."""
     raise_again(end.unanswered)
     try:
-        become(program, end.handover)
+        become(end.program, end.handover)
     except OSError as error:
-        return msgspec.structs.replace(
-            end.handover, trouble=f"{program} cannot be executed: {error.strerror}"
-        )
+        trouble = f"{end.program} cannot be executed: {error.strerror}"
+        return msgspec.structs.replace(end.handover, trouble=trouble)
 
 
 def _begin_log(settings: Settings, *, console: bool) -> LogSink:
@@ -164,8 +160,9 @@ class _Life:
 
 @dataclass(frozen=True, slots=True)
 class _Succession:
-    """How a master ends that is replaced: by what it leaves, and signals that it has not answered."""
+    """How a master ends that is replaced: by what, what it leaves, and signals that it has not answered."""
 
+    program: Path
     handover: Handover
     file: Settings
     unanswered: Sequence[signal.Signals]
@@ -208,7 +205,7 @@ async def _serve(
             window.note(MessageKey(key), noted_at)
         ingresses = Ingresses(settings, Intake(ledger, settings.dedup, router, window=window), ledger)
         front = Front(
-            lambda settings, left: _WebhookServer(ingresses, settings, left),
+            lambda settings, left: MasterWebhookServer(ingresses, settings, left),
             None if left is None else left.webhook,
         )
         ingresses.watch_hooks(front)
@@ -225,6 +222,7 @@ async def _serve(
             cores=len(os.sched_getaffinity(0)),
         )
         ingresses.report_to(fleet)
+        router.call_when_waiting(fleet.updates_waited)
         closing.push_async_callback(ingresses.aclose)
         closing.push_async_callback(front.aclose)
 
@@ -235,7 +233,8 @@ async def _serve(
             await feed.adapt(plan.settings.bots_source)
 
         sources = Sources(lambda: load_settings(file.config_path, os.environ), join, feed.refresh)
-        reloader = Reloader(file, answer, settings, sources, apply, requests.reload)
+        service = ServiceManager(os.environ, lambda: master.status(), ledger.can_work)
+        reloader = Reloader(file, answer, settings, sources, apply, requests.reload, service.reload)
         facts = _facts(life, settings)
         estate = Estate(facts)
         restarter = Restarter(
@@ -262,6 +261,7 @@ async def _serve(
             await fleet.take_over(left.bots, {BotId(bot_id): route for bot_id, route in left.routes.items()})
         await server.start()
         await front.adapt(settings)
+        background.start(service.attend())
         log.info("master.started", pid=os.getpid(), bots=len(settings.bots), config=str(settings.config_path))
         if life.foreground_table:
             background.start(LiveTable().show(master))
@@ -275,11 +275,13 @@ async def _serve(
             background.start(reloader.serve_requests())
             background.start(restarter.serve_requests())
             feed.run(reloader.offer)
+            service.ready()
             if on_ready is not None:
                 on_ready()
             if await requests.wait() is Wish.HAND_OVER:
-                reloader.close()
+                reloader.close("the master is being replaced; the next one reads the configuration anew")
                 await reloader.settle()
+                service.restarting()
                 handover = await estate.collect()
         finally:
             if handover is None:
@@ -289,84 +291,13 @@ async def _serve(
                 front.drain()
                 timeout_s = reloader.settings.stop.timeout
                 log.info("master.stopping", timeout_s=timeout_s)
+                service.stopping(timeout_s)
                 await _stop_fleet(fleet, requests, timeout_s)
         await ingresses.aclose()
         log.info("master.stopped" if handover is None else "master.handed_over")
     if handover is None:
         return ExitCode.OK
-    return _Succession(handover, reloader.file, requests.unanswered)
-
-
-class _WebhookServer:
-    """The webhook server in the words of the master."""
-
-    def __init__(self, ingresses: Ingresses, settings: Settings, left: WebhookRecord | None) -> None:
-        token = settings.api.token
-        self._terms = self._settings(settings)
-        self._server = WebhookServer(
-            ingresses,
-            self._terms,
-            api_token=None if token is None else token.get_secret_value(),
-            inherited=None if left is None else _inheritance(left, self._terms),
-        )
-        self.start = self._server.start
-        self.drain = self._server.drain
-        self.aclose = self._server.aclose
-        self.last_seen_at = self._server.last_seen_at
-        self.last_refused_at = self._server.last_refused_at
-
-    def reconfigure(self, settings: Settings) -> None:
-        """Serve as ``settings`` say, with certificates as they are on disk now."""
-        self._server.reconfigure(self._settings(settings))
-
-    def draft(self) -> WebhookRecord:
-        """Return what would be handed over, without file descriptors."""
-        return WebhookRecord(self._terms.listen, self._terms.port, self._terms.has_tls)
-
-    async def hand_over(self) -> WebhookRecord:
-        """Finish what has begun, and return what another server can go on with."""
-        left = await self._server.hand_over()
-        return msgspec.structs.replace(self.draft(), listener=left.listener, clients=left.clients)
-
-    def status(self) -> WebhookStatus:
-        """Return where it listens, and what it has taken in."""
-        stats = self._server.stats()
-        host, port = self._server.address
-        refused = sum(stats.refused.values())
-        return WebhookStatus(f"{host}:{port}", stats.accepted, stats.duplicates, refused)
-
-    @staticmethod
-    def _settings(settings: Settings) -> WebhookServerSettings:
-        return server_settings(settings.webhook, settings.webhook.ssl_cert, settings.webhook.ssl_key)
-
-
-def _inheritance(left: WebhookRecord, terms: WebhookServerSettings) -> Inheritance | None:
-    """Return what a server of these terms can go on with; the rest is closed."""
-    if (left.listen, left.port) != (terms.listen, terms.port):
-        left.close()
-        return None
-    if not terms.has_tls:
-        return Inheritance(left.listener, left.clients)
-    for fd in left.clients:
-        os.close(fd)
-    return Inheritance(left.listener, ())
-
-
-def try_addresses(left: Handover, settings: Settings) -> None:
-    """Make sure that what ``settings`` listen on and the running master does not hand over can be had.
-
-    Raises:
-        BramaError: an address or a certificate cannot.
-    """
-    api, token = settings.api, settings.api.token
-    if (api.host, api.port) != (left.control.host, left.control.port):
-        bind_tcp(api.host, api.port, None if token is None else token.get_secret_value()).close()
-    if not needs_webhook(settings):
-        return
-    terms = server_settings(settings.webhook, settings.webhook.ssl_cert, settings.webhook.ssl_key)
-    load_tls(terms)
-    if left.webhook is None or (left.webhook.listen, left.webhook.port) != (terms.listen, terms.port):
-        bind(terms).close()
+    return _Succession(restarter.proven, handover, reloader.file, requests.unanswered)
 
 
 def _facts(life: _Life, settings: Settings) -> Handover:
@@ -374,6 +305,7 @@ def _facts(life: _Life, settings: Settings) -> Handover:
     left = life.left
     return Handover(
         version=version("brama-supervisor"),
+        program=str(life.program),
         config=str(settings.config_path),
         state_dir=str(settings.state_dir),
         base_url=settings.telegram.base_url,
@@ -395,6 +327,7 @@ def _quieten_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    gc.enable()
 
 
 def _router_settings(settings: Settings) -> RouterSettings:

@@ -65,7 +65,7 @@ class Front:
             log.info("webhook.listening", address=server.status().address)
 
     def draft(self) -> WebhookRecord | None:
-        """Return what would be handed over now, without file descriptors."""
+        """Return what ``hand_over`` would, without file descriptors."""
         return None if self._server is None else self._server.draft()
 
     async def hand_over(self) -> WebhookRecord | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from brama.clock import Clock
 from brama.errors import BramaError
 from brama.ids import BotId, TelegramId
+from supervisor.control.policy.progress import UP
 from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.status import (
     MasterState,
@@ -110,6 +111,7 @@ class RunningMaster:
             inbox=sum(worker.inbox for worker in workers),
             dead_letters=sum(tally.dead_letters for tally in tallies.values()),
             duplicates=sum(tally.dropped + tally.repeated for tally in tallies.values()),
+            sleeping=sum(worker.state == State.SLEEPING for worker in workers),
         )
         orphans = tuple(
             OrphanStatus(orphan.telegram_id, orphan.bot_id, orphan.inbox, orphan.dead_letters)
@@ -133,12 +135,16 @@ class RunningMaster:
     def _worker(
         self, view: WorkerView, ingress: IngressStatus, tallies: Mapping[BotId, Tally], now: float
     ) -> WorkerStatus:
-        in_flight = self._parts.router.in_flight(view.bot_id)
+        router = self._parts.router
+        in_flight = router.in_flight(view.bot_id)
+        idle_since = router.idle_since(view.bot_id) if view.ready else None
         return WorkerStatus(
             bot_id=view.bot_id,
             state=view.state,
             wanted=view.wanted,
-            reason=view.reason or ingress.detail or None,
+            # Of a bot that is up, trouble with its intake matters more than what keeps it awake.
+            reason=(ingress.detail or view.reason if view.state in UP else view.reason or ingress.detail)
+            or None,
             mode=ingress.mode,
             ingress=ingress.state,
             pid=view.pid,
@@ -158,6 +164,9 @@ class RunningMaster:
             telegram_error=ingress.telegram_error,
             overridden=view.is_overridden,
             origin=view.origin,
+            idle_timeout_ms=None if view.idle_timeout_s is None else _ms(view.idle_timeout_s),
+            idle_ms=None if idle_since is None else _ms(now - idle_since),
+            wakes=view.wakes,
         )
 
     def health(self) -> Health:

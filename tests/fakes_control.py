@@ -132,7 +132,7 @@ class FakeMaster:
         return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans))
 
     def health(self) -> Health:
-        return self.healthy
+        return Health(ok=True, state=self.state) if self.healthy.ok else self.healthy
 
     async def command(self, verb: Verb, bots: Sequence[str] | None) -> list[CommandResult]:
         if self.refusal is not None:

@@ -113,9 +113,17 @@ class Connection(web.RequestHandler):
         return self.transport is not None and self.transport.get_write_buffer_size() == 0
 
     def hold(self) -> None:
-        """Read nothing more of a quiet connection: what comes waits in the kernel for another reader."""
-        assert self.transport is not None
-        self.transport.pause_reading()
+        """Read nothing more once nothing is halfway in: what comes waits in the kernel for another reader.
+
+        To be called again until ``is_quiet``: a request that has begun is read to its end first.
+        """
+        if self.transport is not None and self._is_whole():
+            self.transport.pause_reading()
+
+    def _is_whole(self) -> bool:
+        if self._is_serving:
+            return self._current_request is not None and self._current_request.content.is_eof()
+        return not self._has_heard
 
     def release(self) -> int | None:
         """End this hold on the client without ending the connection; return a file descriptor of it.

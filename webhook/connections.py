@@ -86,17 +86,16 @@ class Connections:
         it is quiet, and one that is not quiet after ``limit_s`` seconds is ended.
         """
         deadline = self._clock() + limit_s
-        held: set[Connection] = set()
-        while busy := (self._open | self._opening) - held:
-            for connection in [each for each in busy if each.is_quiet]:
+        while True:
+            for connection in self._open:
                 connection.hold()
-                held.add(connection)
-            if self._clock() >= deadline:
+            quiet = [each for each in self._open if each.is_quiet]
+            if len(quiet) == len(self) or self._clock() >= deadline:
                 break
             await asyncio.sleep(_QUIET_POLL_S)
-        for connection in self._open - held:
+        for connection in self._open.difference(quiet):
             connection.abort()
-        return [fd for each in held if (fd := each.release()) is not None]
+        return [fd for each in quiet if (fd := each.release()) is not None]
 
     def end_overdue(self) -> None:
         """End each connection whose client has kept it waiting too long."""

@@ -24,17 +24,30 @@ class Ours:
     name = "brama-supervisor"
     settings = "waits of 0, 1, 5, 15, 45 s, budget raised to 1000 deaths; durability full"
 
-    def __init__(self, extra: dict[str, object] | None = None) -> None:
-        self._extra = extra or {}
+    def __init__(
+        self,
+        extra: Mapping[str, object] = {},
+        environment: Mapping[str, str] = {},
+        command: str = COMMAND,
+    ) -> None:
+        self._extra = extra
+        self._command = command
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._config = Path()
         #: By the bot's name: what its entry has besides.
         self._changes: Mapping[str, Mapping[str, object]] = {}
 
+    def extend(self, extra: Mapping[str, object]) -> None:
+        """Have the configuration written with these sections from now on."""
+        self._extra = {**self._extra, **extra}
+
     def start(self, project: Project) -> None:
         """Write the configuration as it was written last, then start the master."""
         self.configure(project, self._changes)
-        self._process = run_quiet([COMMAND, "start", "--config", str(self._config)], project)
+        self._process = run_quiet(
+            [self._command, "start", "--config", str(self._config)], project, self._environment
+        )
 
     def configure(self, project: Project, changes: Mapping[str, Mapping[str, object]] = {}) -> None:
         """Write the configuration, with further keys for some bots."""
@@ -81,7 +94,7 @@ class Ours:
 
     def status(self) -> dict[str, Any]:
         """Return what ``status --json`` prints."""
-        command = [COMMAND, "status", "--json", "--config", str(self._config)]
+        command = [self._command, "status", "--json", "--config", str(self._config)]
         return cast(dict[str, Any], json.loads(subprocess.run(command, stdout=subprocess.PIPE).stdout))
 
     def kill(self) -> float:

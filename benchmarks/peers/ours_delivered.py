@@ -17,12 +17,13 @@ class OursDelivered(Ours):
 
     settings = "durability full, max_backlog raised"
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, extra: dict[str, object] | None = None) -> None:
         super().__init__(
             {
                 "mode": "webhook",
                 "webhook": front.section,
                 "delivery": {"max_backlog": _MAX_BACKLOG, "max_backlog_size": _MAX_BACKLOG_SIZE},
+                **(extra or {}),
             }
         )
         self._front = front

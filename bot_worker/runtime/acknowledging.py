@@ -49,7 +49,8 @@ class Acknowledger:
 
     def done(self, entry: Entry) -> None:
         """An update has come to its end."""
-        if self._application is None:
+        is_retryable = entry.failure is not None and entry.failure.is_retryable
+        if self._application is None or is_retryable:  # nothing is acknowledged by a retry
             self._report_one(entry.seq, entry.failure, entry.wrote)
         else:
             self._waiting.append(Ending(entry.seq, entry.failure, entry.wrote))
@@ -62,6 +63,13 @@ class Acknowledger:
         while self._application is not None and self._waiting:
             await asyncio.sleep(max(0.0, self._next_at - monotonic_s()) if self._failures else 0.0)
             await self._save(self._application)
+
+    async def save(self) -> bool:
+        """Save now, if there is something that keeps state; return whether that worked."""
+        if self._application is None:
+            return True
+        await self._save(self._application)
+        return not self._failures
 
     # --- around each saving, whoever asked for it ---------------------------------------------------
 

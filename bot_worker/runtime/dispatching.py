@@ -87,6 +87,8 @@ class Dispatcher:
         finally:
             current_entry.reset(token)
             self._tracker.release(entry)
+            if entry.failure is not None and entry.failure.is_retryable:
+                self._feeder.give_back(entry.seq)  # it is tried again before later ones of its chat
 
     def _skip_when_forgotten(self, entry: Entry, dispatched: Coroutine[Any, Any, None]) -> None:
         """Mind a processor that returned before it began: it begins later, or has let go of the update."""

@@ -31,16 +31,23 @@ class Feeder:
         self._taken = 0
         self._application: AnyApplication | None = None
         self._closed = False
+        #: Rows that went back since a failure that is tried again. The first of them that comes once more,
+        #: and whatever comes behind it, was handed over by a master that knew of the failure.
+        self._fence: set[int] | None = None
         self._putting: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._backlog)
 
     def deliver(self, message: Deliver) -> None:
-        """Take an update from the master, or give it straight back after ``close``."""
+        """Take an update from the master, or give it straight back after ``close`` or ``give_back``."""
         if self._closed:
             self._outbox.returned([message.seq])
+        elif self._fence is not None and message.seq not in self._fence:
+            self._fence.add(message.seq)
+            self._outbox.returned([message.seq])
         else:
+            self._fence = None
             self._backlog.append(message)
 
     def open(self, application: AnyApplication) -> None:
@@ -62,9 +69,18 @@ class Feeder:
         """Feed nothing any more; give back all that has not begun, and whatever comes later."""
         self._closed = True
         self._application = None
+        self._outbox.returned([*self._tracker.give_back(), *self._take_backlog()])
+
+    def give_back(self, failed: int) -> None:
+        """Give back what waits here and what is on its way: what may go before ``failed`` is decided anew."""
+        waiting = self._take_backlog()
+        self._outbox.returned(waiting)
+        self._fence = {failed, *waiting}
+
+    def _take_backlog(self) -> list[int]:
         waiting = [message.seq for message in self._backlog]
         self._backlog.clear()
-        self._outbox.returned([*self._tracker.give_back(), *waiting])
+        return waiting
 
     def fill(self) -> None:
         """Put updates into the application's queue while its update processor has room for them."""

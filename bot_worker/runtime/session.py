@@ -70,6 +70,8 @@ class Session:
         self.was_interrupted = False
         #: Whether the worker was told to end.
         self.draining = False
+        #: The script's task that started to poll; it has ended, or waits for the end of the bot.
+        self.poller: asyncio.Task[Any] | None = None
 
     # --- towards being ready ------------------------------------------------------------------------
 
@@ -108,6 +110,7 @@ class Session:
             self._say_refused("a second Application started to poll")
             self._parts.end(ExitCode.CONFIG)
         self._updater = updater
+        self.poller = asyncio.current_task()
         self._enter_loop()
         self._parts.calls.adopt(updater.bot)
 

@@ -20,8 +20,9 @@ from bot_worker.runtime.pickle_files import PickleFiles
 from bot_worker.runtime.ports import Channel
 from bot_worker.runtime.saving import Saving
 from bot_worker.runtime.session import Parts, Session
+from bot_worker.runtime.sleeping import Sleeping
 from bot_worker.runtime.tracker import Tracker
-from brama.messages import Boot, Deliver, Drain, HeartbeatChanged, SettingsChanged, ToWorker
+from brama.messages import Boot, Deliver, Drain, HeartbeatChanged, SettingsChanged, Sleep, ToWorker
 
 #: How long the last words of a worker may take to reach a busy master, seconds.
 LAST_WORDS_S = 5.0
@@ -61,6 +62,15 @@ class Worker:
         )
         self.session.on_messages = self.receive
         self.draining = Draining(self.session, self.tracker, self.feeder, acknowledger, self.outbox)
+        self._sleeping = Sleeping(
+            channel,
+            self.session,
+            self.dispatcher,
+            self.tracker,
+            self.feeder,
+            acknowledger,
+            self.draining,
+        )
 
     def receive(self, messages: list[ToWorker]) -> None:
         """Do what the master says."""
@@ -74,6 +84,8 @@ class Worker:
                     self.heartbeat.change(interval_s)
                 case Drain():
                     self.draining.begin()
+                case Sleep(unsafe):
+                    self._sleeping.consider(unsafe=unsafe)
                 case _:
                     pass
         self.feeder.fill()

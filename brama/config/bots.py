@@ -36,13 +36,22 @@ _NO_TOKEN = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class BotDefaults:
+    """The fleet's keys that a bot may have itself."""
+
+    mode: Mode
+    idle_timeout: float
+    idle_unsafe: bool
+
+
 @dataclass(slots=True)
 class BotResolver:
     """Resolves bots one by one and remembers what must be unique among them."""
 
     project_root: Path
     #: The fleet's, for bots without their own.
-    mode: Mode
+    defaults: BotDefaults
     #: Time between two heartbeats, in seconds.
     heartbeat_s: float
     report: Report
@@ -69,6 +78,7 @@ class BotResolver:
             self.report.add((*where, "cwd"), f"{cwd} is no folder; relative paths start at the project root")
         self._check_limits(index, bot)
         self._check_kinds(index, bot.allowed_updates or ())
+        idle_timeout = self.defaults.idle_timeout
         return BotSettings(
             id=BotId(bot.id),
             token=SecretStr(token),
@@ -80,13 +90,14 @@ class BotResolver:
             env=self._environment_file(index, bot) | bot.env,
             token_env=bot.token_env,
             settings=bot.settings,
-            mode=bot.mode or self.mode,
+            mode=bot.mode or self.defaults.mode,
             enabled=bot.enabled,
             origin=self.origin,
             limits=bot.limits,
             restart=bot.restart,
             allowed_updates=bot.allowed_updates,
-            idle_timeout=bot.idle_timeout,
+            idle_timeout=(idle_timeout if bot.idle_timeout is None else bot.idle_timeout) or None,
+            idle_unsafe=self.defaults.idle_unsafe if bot.idle_unsafe is None else bot.idle_unsafe,
         )
 
     def _path(self, path: Path | None) -> Path | None:

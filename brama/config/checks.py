@@ -18,7 +18,7 @@ def warnings(settings: Settings) -> list[str]:
     is_webhook_used = webhook_user(enabled, settings.mode, settings.bots_source.url) is not None
     return [
         *settings.notices,
-        *_fleet_warnings(settings, len(enabled)),
+        *_fleet_warnings(settings, enabled),
         *_api_warnings(settings),
         *_source_warnings(settings),
         *(webhook_warnings(settings.webhook) if is_webhook_used else ()),
@@ -28,13 +28,16 @@ def warnings(settings: Settings) -> list[str]:
     ]
 
 
-def _fleet_warnings(settings: Settings, enabled: int) -> Iterator[str]:
+def _fleet_warnings(settings: Settings, bots: Sequence[BotSettings]) -> Iterator[str]:
+    enabled = len(bots)
     if not enabled and settings.bots_source.url is None:
         yield "bots: no bot is enabled; there is nothing to run"
     cores = os.cpu_count() or 1
     limits = settings.limits
     ceiling = min(limits.max_workers, cores * limits.max_workers_per_core)
-    if ceiling < enabled:
+    sleepers = sum(bot.idle_timeout is not None for bot in bots)
+    # One place is enough for bots that give it up to one another.
+    if ceiling < enabled - sleepers + bool(sleepers):
         key = "max_workers" if limits.max_workers <= ceiling else f"max_workers_per_core (with {cores} cores)"
         yield f"limits.{key} allows {ceiling} bots at a time and {enabled} are enabled; the rest will wait"
     if settings.isolation.uids is None and enabled > 1:

@@ -10,7 +10,8 @@ def bot_environment(bot: BotSettings, environ: Mapping[str, str]) -> dict[str, s
     """Return the whole environment of ``bot``'s process.
 
     It is the master's, less every variable that some ``${...}`` of the configuration names and less what
-    configures the master itself; then the bot's own variables; then its token, where ``token_env`` asks.
+    configures the master itself or is said to it by systemd; then the bot's own variables; then its token,
+    where ``token_env`` asks.
     """
     inherited = {
         name: text for name, text in environ.items() if name not in bot.withheld and not is_withheld(name)

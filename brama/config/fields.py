@@ -17,6 +17,7 @@ from brama.config.readers import (
     as_text,
     as_uids,
     as_variables,
+    at_least_a_second,
     in_language,
     matching,
     positive,
@@ -55,6 +56,8 @@ _SIZE_SCHEMA = _text_schema(r"[0-9]+(\.[0-9]+)? ?([KMGkmg]?i?[Bb]|[KMGkmg])", "s
 Duration = Annotated[float, _after(positive, _duration), _DURATION_SCHEMA]
 #: Seconds, 0 allowed; written ``45s``.
 DurationOrZero = Annotated[float, BeforeValidator(_duration), _DURATION_SCHEMA]
+#: Seconds, at least 1, or 0 for never; written ``30m``.
+IdleTime = Annotated[float, _after(at_least_a_second, _duration), _DURATION_SCHEMA]
 #: Seconds for each kind of update, None: never; written ``{callback_query: 150s, message: none}``.
 Ages = Annotated[
     dict[str, Duration | None],

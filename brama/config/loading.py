@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from brama.config.bots import BotResolver, read_entries
+from brama.config.bots import BotDefaults, BotResolver, read_entries
 from brama.config.consistency import effective_uid, find_faults
 from brama.config.dotenv import DotenvError, read_dotenv
 from brama.config.environment import withhold
@@ -53,7 +53,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     raw_bots = _take_bots(tree, report)
     document = validate(Document, tree, report) or Document()
     root = project_root_of(config_path)
-    resolver = BotResolver(root, document.mode, document.heartbeat.interval, report)
+    defaults = BotDefaults(document.mode, document.idle_timeout, document.idle_unsafe)
+    resolver = BotResolver(root, defaults, document.heartbeat.interval, report)
     bots = [
         resolver.resolve(index, bot, resolver.claim(index, bot))
         for index, bot in read_entries(raw_bots, report)

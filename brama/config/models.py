@@ -18,6 +18,7 @@ from brama.config.fields import (
     EntryPoint,
     FilePath,
     Flag,
+    IdleTime,
     Link,
     ModuleName,
     Networks,
@@ -287,8 +288,10 @@ class BotSection(Section):
     restart: BotRestartSection = BotRestartSection()
     allowed_updates: Texts | None = None
     """Kinds of updates to ask Telegram for, in place of what the script asks for."""
-    idle_timeout: Duration | None = None
-    """Without an update for this long the bot sleeps until the next one; without this key it never does."""
+    idle_timeout: IdleTime | None = None
+    """In place of the fleet's idle_timeout."""
+    idle_unsafe: Flag | None = None
+    """In place of the fleet's idle_unsafe."""
 
 
 class Document(Section):
@@ -300,6 +303,10 @@ class Document(Section):
     """Folder of brama.db, brama.sock and brama.lock."""
     logs_dir: FilePath = "logs"  # type: ignore[assignment]
     """Folder of master.log and worker_<id>.log."""
+    idle_timeout: IdleTime = 0
+    """Without an update for this long a bot sleeps until the next one; 0s: it never does."""
+    idle_unsafe: Flag = False
+    """true: bots sleep although their conversations or user data are kept in memory alone, and are lost."""
     telegram: TelegramSection = TelegramSection()
     limits: LimitsSection = LimitsSection()
     heartbeat: HeartbeatSection = HeartbeatSection()

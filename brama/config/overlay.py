@@ -28,12 +28,28 @@ OWN_NAMES: Mapping[str, Location] = {
 #: Secrets of the master that a bot must not inherit.
 WITHHELD = frozenset({"ALLOWED_API_KEY", "WEBHOOK_SECRET"})
 
-_SINGLE_KEYS = ("mode", "state_dir", "logs_dir")
+#: What systemd says to the process it started, and to no child of it: with these a library in a bot would
+#: speak for the master, take its sockets, read its credentials, or believe its own output to be the journal.
+OF_THE_SERVICE = frozenset(
+    {
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "FDSTORE",
+        "CREDENTIALS_DIRECTORY",
+        "JOURNAL_STREAM",
+    }
+)
+
+_SINGLE_KEYS = ("mode", "state_dir", "logs_dir", "idle_timeout", "idle_unsafe")
 
 
 def is_withheld(name: str) -> bool:
-    """Return whether a variable configures the master and is none of a bot's business."""
-    return name in WITHHELD or name.startswith(_PREFIX)
+    """Return whether a variable is the master's and none of a bot's business."""
+    return name in WITHHELD or name in OF_THE_SERVICE or name.startswith(_PREFIX)
 
 
 def lay_over(tree: dict[str, Any], environ: Mapping[str, str], report: Report) -> None:

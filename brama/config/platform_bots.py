@@ -9,7 +9,7 @@ Runs in: master, command line.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from brama.config.bots import BotResolver, read_entries
+from brama.config.bots import BotDefaults, BotResolver, read_entries
 from brama.config.consistency import find_uid_shortage
 from brama.config.environment import withhold
 from brama.config.paths import display_name, say_open
@@ -44,8 +44,9 @@ def with_platform_bots(
     """
     report = Report(NAME)
     own = [bot for bot in settings.bots if bot.origin == "file"]
+    defaults = BotDefaults(settings.mode, settings.idle_timeout, settings.idle_unsafe)
     resolver = BotResolver(
-        settings.project_root, settings.mode, settings.heartbeat.interval, report, origin="platform"
+        settings.project_root, defaults, settings.heartbeat.interval, report, origin="platform"
     )
     bots, warnings = _resolve(_take_bots(answer, report), own, display_name(settings.config_path), resolver)
     _check_webhook(bots, own, settings, report)

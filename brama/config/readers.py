@@ -114,6 +114,13 @@ def positive(value: float) -> float:
     return value
 
 
+def at_least_a_second(value: float) -> float:
+    """Let 0 pass, too: never."""
+    if 0 < value < 1:
+        raise refuse("must be at least 1s, or 0s for never")
+    return value
+
+
 def whole_number(lowest: int, highest: int) -> Callable[[object], int]:
     """Return a validator for whole numbers of ``lowest`` to ``highest``, both included."""
 

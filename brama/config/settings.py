@@ -61,6 +61,8 @@ class BotSettings(BaseModel):
     allowed_updates: tuple[str, ...] | None = None
     #: Seconds without an update until the bot sleeps; None: it never does.
     idle_timeout: float | None = None
+    #: Whether it sleeps although state would be lost.
+    idle_unsafe: bool = False
     #: Names of the master's variables that no bot gets.
     withheld: frozenset[str] = Field(default=frozenset(), repr=False)
 
@@ -86,6 +88,9 @@ class Settings(BaseModel):
     state_dir: Path
     logs_dir: Path
     mode: Literal["polling", "webhook"] = "polling"
+    #: Of bots without their own, in seconds; 0: they never sleep.
+    idle_timeout: float = 0
+    idle_unsafe: bool = False
     telegram: TelegramSection = TelegramSection()
     limits: LimitsSection = LimitsSection()
     heartbeat: HeartbeatSection = HeartbeatSection()

@@ -3,6 +3,7 @@
 Runs in: command line; ``start`` becomes the master.
 """
 
+import gc
 import os
 import select
 import sys
@@ -71,6 +72,7 @@ def start(
     from supervisor.handover.program import find_program, take_handover
 
     if (handover := take_handover()) is not None:
+        gc.disable()  # until all is built: others wait
         return _go_on(load(Path(handover.config)), handover)
     settings = load(config)
     program = find_program(sys.argv[0], os.environ)
@@ -172,9 +174,8 @@ def _start_foreground(settings: "Settings", program: Path) -> int:
 def _go_on(settings: "Settings", handover: "Handover") -> int:
     """Be the master that follows another in this process."""
     from supervisor.app import run
-    from supervisor.handover.program import find_program
 
-    program = find_program(sys.argv[0], os.environ)
+    program = Path(handover.program)
     return run(settings, program=program, handover=handover, foreground_table=handover.has_table)
 
 

@@ -16,8 +16,10 @@ from supervisor.control.policy.progress import Progress, describe_progress
 from supervisor.control.ports import Verb
 from supervisor.control.status import WorkerStatus
 
-#: Between two questions to the master.
+#: Between two questions to the master, and as a multiple of the time that the last one took: an answer about
+#: ten thousand bots is work for it.
 PAUSE_S = 0.1
+_SPARE = 10
 #: Longest wait without a change for bots that say what holds up their start: more waiting tells nothing new.
 HELD_PATIENCE_S = 5.0
 #: Beyond the fleet's own deadline: closing the state file and the log.
@@ -46,7 +48,9 @@ def wait_started(client: ControlClient, patience_s: float) -> Progress:
         settled = held = -1
         changed_s = monotonic_s()
         while True:
+            asked_s = monotonic_s()
             progress = client.progress()
+            pause_s = max(PAUSE_S, _SPARE * (monotonic_s() - asked_s))
             if progress.settled > settled or progress.held > held:
                 settled, held = max(settled, progress.settled), max(held, progress.held)
                 changed_s = monotonic_s()
@@ -54,7 +58,7 @@ def wait_started(client: ControlClient, patience_s: float) -> Progress:
             if progress.is_settled or monotonic_s() - changed_s > patience:
                 return progress
             line.show(describe_progress(progress))
-            select.select([], [], [], PAUSE_S)
+            select.select([], [], [], pause_s)
 
 
 def wait_stopped(client: ControlClient, process: MasterProcess, deadline_s: float, processes: int) -> None:

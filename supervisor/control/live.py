@@ -20,6 +20,8 @@ from supervisor.control.status import MasterState, Status
 from supervisor.control.table import StatusTable
 
 REFRESH_S = 1.0
+#: Snapshots of a large fleet take the event loop's time; the pause between two is this many times as long.
+_SPARE = 20
 #: Between two lines of progress where there is no terminal.
 PROGRESS_S = 2.0
 #: How long the thread is waited for at the end; a blocked terminal keeps it for ever.
@@ -40,9 +42,11 @@ class LiveTable:
         """Draw until cancelled."""
         self._thread.start()
         try:
+            loop = asyncio.get_running_loop()
             while True:
+                began_at = loop.time()
                 self.update(master.status())
-                await asyncio.sleep(REFRESH_S)
+                await asyncio.sleep(max(REFRESH_S, _SPARE * (loop.time() - began_at)))
         finally:
             self.close()
 
@@ -84,13 +88,15 @@ async def report_progress(master: Master, say: Callable[[str], None]) -> None:
     """
     said = ""
     processes = 0
+    is_up = False
     while True:
         await asyncio.sleep(PROGRESS_S)
+        if is_up and master.health().state != MasterState.STOPPING:
+            continue  # a snapshot of ten thousand bots is no trifle
         progress = progress_of(master.status())
         processes = max(processes, progress.alive)
-        if progress.state is MasterState.RUNNING and not said:
-            continue
+        is_up = progress.state is MasterState.RUNNING
         words = describe_progress(progress, processes)
-        if words != said:
+        if words != said and (said or not is_up):
             say(words)
             said = words

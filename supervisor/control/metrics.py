@@ -39,6 +39,7 @@ _PER_BOT = (
     _PerBot("bot_messages", "Updates acknowledged as processed.", lambda w: w.messages, is_counter=True),
     _PerBot("bot_errors", "Updates that failed.", lambda w: w.errors, is_counter=True),
     _PerBot("bot_restarts", "Processes after the first.", lambda w: w.restarts, is_counter=True),
+    _PerBot("bot_wakes", "Ends of the bot's sleep.", lambda w: w.wakes, is_counter=True),
     _PerBot("bot_uptime_seconds", "Age of the bot's process.", lambda w: w.uptime / 1000),
     _PerBot("bot_memory_bytes", "Private memory of the bot's process.", lambda w: w.memory_bytes),
     _PerBot(

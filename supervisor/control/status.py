@@ -77,13 +77,17 @@ class OrphanStatus(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Sums over all bots. ``duplicates`` counts updates dropped as duplicates, of both layers."""
+    """Sums over all bots. ``duplicates`` counts updates dropped as duplicates, of both layers.
+
+    ``running`` and ``sleeping`` count bots that are RUNNING and SLEEPING.
+    """
 
     bots: int
     running: int
     inbox: int
     dead_letters: int
     duplicates: int
+    sleeping: int = 0
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -102,6 +106,10 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     updates Telegram holds for a webhook, ``telegram_error`` why it could not deliver the last one; both None
     if not known. ``overridden``: a command said otherwise than ``enabled`` in the configuration. ``origin``
     is where the entry stands: file or platform.
+
+    ``idle_timeout_ms``: without an update for so long it may sleep, None: it never does. ``idle_ms``: for how
+    long its process has had nothing to do, None if it has, or there is none. ``wakes`` counts ends of its
+    sleep, whose processes are no ``restarts``.
     """
 
     bot_id: str
@@ -127,6 +135,9 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     telegram_error: str | None = None
     overridden: bool = False
     origin: str = "file"
+    idle_timeout_ms: int | None = None
+    idle_ms: int | None = None
+    wakes: int = 0
 
 
 class Status(msgspec.Struct, frozen=True):

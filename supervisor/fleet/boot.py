@@ -63,6 +63,7 @@ def limits_of(bot: BotSettings, common: Limits) -> Limits:
         "cooldown_s": bot.restart.cooldown,
         "budget": bot.restart.budget,
         "window_s": bot.restart.window,
+        "idle_timeout_s": bot.idle_timeout,
     }
     overrides: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     return replace(common, **overrides) if overrides else common

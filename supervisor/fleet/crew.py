@@ -17,6 +17,7 @@ from brama.marks import instance_of
 from brama.messages import (
     Begun,
     BootFailed,
+    Dozing,
     Failed,
     FromWorker,
     Heartbeat,
@@ -28,6 +29,7 @@ from brama.messages import (
     Released,
     Returned,
     SettingsChanged,
+    StaysAwake,
 )
 from supervisor.fleet.boot import MEMORY_GUARD, Told, build_boot, told_of
 from supervisor.fleet.gate import BOOTS_PER_CORE, Gate
@@ -255,6 +257,10 @@ class Crew:
             case BootFailed(cause, detail):
                 log.warning("worker.boot_failed", bot=bot_id, cause=cause, detail=detail)
                 self._tell(member, events.BootFailed(cause != "network", detail))
+            case Dozing():
+                self._tell(member, events.SleepAgreed())
+            case StaysAwake(reason):
+                self._tell(member, events.SleepRefused(reason))
             case Notice(code, text):
                 log.warning("bot.warned", bot=bot_id, code=code, text=text)
 

@@ -27,6 +27,7 @@ from supervisor.fleet.linux import become_subreaper
 from supervisor.fleet.machine import free_memory_share
 from supervisor.fleet.member import Member
 from supervisor.fleet.muster import Muster
+from supervisor.fleet.naps import Naps
 from supervisor.fleet.open_files import make_room_for_files
 from supervisor.fleet.policy import effects, events, reasons
 from supervisor.fleet.policy.effects import Effect
@@ -112,6 +113,7 @@ class Fleet:
             on_change=self._processes_changed,
         )
         self._room = Room(capacity_of(settings, cores), free_memory, clock)
+        self._naps = Naps(self._loop, delivery, lambda: self._room.waiting, clock)
         self._events: deque[tuple[Member, Event]] = deque()
         self._applying = False
         self._empty = asyncio.Event()
@@ -190,9 +192,9 @@ class Fleet:
         self._started = True
         self._crew.start()
         self._tidy()
-        for member in list(self._members.values()):
+        for bot_id, member in list(self._members.items()):
             if member.handle is None:
-                self._tell(member, events.MasterStarted())
+                self._tell(member, events.MasterStarted(slept=bot_id in self._recalled.asleep))
 
     async def _wait_warm(self) -> None:
         """Wait until bots can be forked.
@@ -340,6 +342,7 @@ class Fleet:
     async def stop(self, timeout_s: float) -> None:
         """End every process within ``timeout_s`` seconds; a later call may shorten that, 0 meaning now."""
         self._closing = True
+        self._naps.stop()
         self._give_up_at = min(self._give_up_at, self._clock() + timeout_s + STUCK_S)
         self._muster.admit_nobody()
         self._renewal.stop()
@@ -381,6 +384,16 @@ class Fleet:
         if (member := self._members.get(bot_id)) is not None:
             self._tell(member, events.TokenRejected(f"{status} {detail}".strip()))
 
+    # --- for the router -----------------------------------------------------------------------
+
+    def updates_waited(self, bot_id: BotId) -> None:
+        """Updates came for a bot that has no process to take them."""
+        if (member := self._members.get(bot_id)) is None:
+            return
+        self._room.hurry(bot_id)
+        if member.worker.phase is Phase.ASLEEP:
+            self._tell(member, events.UpdatesWaited())
+
     # --- events -------------------------------------------------------------------------------
 
     def _tell(self, member: Member, event: Event) -> None:
@@ -403,14 +416,26 @@ class Fleet:
         self._count(member, before.phase, member.worker.phase)
         self._arm(member)
         self._renewal.moved(member.settings.id, member.worker)
+        self._naps.note(member, event, before.phase)
         log_turn(member.settings.id, before.phase, member.worker)
         for effect in decided:
             try:
                 self._do(member, effect)
             except Exception:  # of one bot, and of a neighbouring room: the fleet goes on
                 log.exception("fleet.effect_failed", bot=member.settings.id, effect=type(effect).__name__)
+        self._note_sleep(member, before.phase)
         for successor, beginning in self._muster.departed(member):
             self._tell(successor, beginning)
+
+    def _note_sleep(self, member: Member, before: Phase) -> None:
+        """Remember who sleeps. Who has updates waiting is woken: they may have come before it slept."""
+        bot_id, phase = member.settings.id, member.worker.phase
+        if phase is Phase.ASLEEP is not before:
+            self._journal.slept(bot_id, is_asleep=True)
+        elif before is Phase.ASLEEP is not phase and not member.worker.shutting_down:
+            self._journal.slept(bot_id, is_asleep=False)
+        if phase in (Phase.ASLEEP, Phase.CAPACITY) and phase is not before and self._delivery.waits(bot_id):
+            self.updates_waited(bot_id)
 
     def _do(self, member: Member, effect: Effect) -> None:
         bot_id, handle = member.settings.id, member.handle
@@ -467,7 +492,7 @@ class Fleet:
     # --- up -----------------------------------------------------------------------------------
 
     def _spawn(self, member: Member, generation: Generation) -> None:
-        refusal = self._room.refusal()
+        refusal = self._room.refusal(member.settings.id)
         if refusal is None:
             self._crew.spawn(member, generation)
         else:
@@ -477,7 +502,8 @@ class Fleet:
 
     def _count(self, member: Member, before: Phase, after: Phase) -> None:
         """Keep count of processes, and of bots that wait for room."""
-        freed = self._room.move(member.settings.id, before, after)
+        may_sleep = member.limits.idle_timeout_s is not None
+        freed = self._room.move(member.settings.id, before, after, may_sleep=may_sleep)
         if after not in OCCUPYING:
             self._freed.set()
         if self._room.processes == 0:

@@ -1,4 +1,4 @@
-"""Keeps on disk what the next master must know: what is wanted, whose uid is whose, which processes live.
+"""Keeps on disk what the next master must know: what is wanted, whose uid is whose, who sleeps, who lives.
 
 Runs in: master.
 """
@@ -17,8 +17,9 @@ from supervisor.fleet.ports import Store
 
 _WANTED = "wanted/"
 _UID = "uid/"
+_ASLEEP = "asleep/"
 _PROCESSES = "processes"
-#: Processes come and go in bursts; what was written down is at most this old.
+#: Processes come and go, and bots fall asleep, in bursts; what was written down is at most this old.
 _SETTLE_S = 0.5
 #: A full disk must not keep the master from ending; the next one looks for marks all the same.
 _LAST_WRITE_S = 2.0
@@ -32,6 +33,7 @@ class Recalled:
 
     wanted: Mapping[BotId, Wanted]
     uids: Mapping[BotId, int]
+    asleep: frozenset[BotId]
     processes: frozenset[tuple[int, int]]
 
 
@@ -54,6 +56,7 @@ class Journal:
         self._spawn = spawn
         self._processes = processes
         self._timer: asyncio.TimerHandle | None = None
+        self._slept: dict[BotId, bool] = {}
         self._closed = False
 
     def recall(self) -> Recalled:
@@ -64,6 +67,7 @@ class Journal:
         return Recalled(
             {BotId(key.removeprefix(_WANTED)): _wanted(value) for key, value in wanted.items()},
             {BotId(key.removeprefix(_UID)): int(value) for key, value in uids.items()},
+            frozenset(BotId(key.removeprefix(_ASLEEP)) for key in self._store.recall(_ASLEEP)),
             decode_records(processes.get(_PROCESSES)),
         )
 
@@ -88,6 +92,11 @@ class Journal:
             *(self._store.remember(f"{_UID}{bot}", str(uid).encode()) for bot, uid in uids.items())
         )
 
+    def slept(self, bot_id: BotId, *, is_asleep: bool) -> None:
+        """Write down soon whether the bot is to start asleep under the next master."""
+        self._slept[bot_id] = is_asleep
+        self.processes_changed()
+
     def processes_changed(self) -> None:
         """Write the processes down soon."""
         if self._timer is None and not self._closed:
@@ -109,9 +118,18 @@ class Journal:
         self._spawn(self._write())
 
     async def _write(self) -> None:
+        slept, self._slept = self._slept, {}
+        keys = {f"{_ASLEEP}{bot}": is_asleep for bot, is_asleep in slept.items()}
         try:
-            await self._store.remember(_PROCESSES, encode_records(self._processes()))
+            await asyncio.gather(
+                self._store.remember(_PROCESSES, encode_records(self._processes())),
+                *(
+                    self._store.remember(key, b"1") if is_asleep else self._store.forget(key)
+                    for key, is_asleep in keys.items()
+                ),
+            )
         except BramaError as error:
+            self._slept = {**slept, **self._slept}
             log.warning("fleet.records_unwritten", detail=str(error))
 
 

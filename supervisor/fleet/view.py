@@ -15,7 +15,9 @@ class WorkerView:
         reason: why it is in this state, as a sentence; None: nothing to explain.
         pid: of its process; None: there is none.
         generation: processes asked for by this master.
-        restarts: processes started after the first.
+        restarts: processes started after the first, less those that ended a sleep.
+        wakes: ends of its sleep.
+        idle_timeout_s: without an update for this long it may sleep; None: it never does.
         messages: updates acknowledged as processed.
         errors: reports of failed updates.
         memory_bytes: private memory, as the worker last said itself, else as estimated; 0: not known.
@@ -33,6 +35,8 @@ class WorkerView:
     pid: int | None
     generation: int
     restarts: int
+    wakes: int
+    idle_timeout_s: float | None
     messages: int
     errors: int
     started_at: float | None

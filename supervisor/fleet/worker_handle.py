@@ -26,11 +26,19 @@ BROKEN_GRACE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of a process: since when it runs (monotonic s), its descendants, its pipe's rest."""
+    """What is known of a process.
+
+    Attributes:
+        started_at: since when it runs, in monotonic seconds.
+        seen: its descendants, as (pid, started_ticks).
+        rest: what is halfway through its pipe.
+        broken: why nothing more of what it writes is understood, None: it is.
+    """
 
     started_at: float
     seen: frozenset[tuple[int, int]]
     rest: Rest = NO_REST
+    broken: str | None = None
 
 
 class WorkerHandle:
@@ -76,6 +84,8 @@ class WorkerHandle:
         self._process = WorkerProcess(loop, birth.pid, self._ended)
         rest = NO_REST if past is None else past.rest
         self._link = WorkerLink(loop, birth.pipe, on_message, self._link_broke, rest)
+        if past is not None and past.broken is not None:
+            self._link.tear(past.broken)
 
     @property
     def seen(self) -> frozenset[tuple[int, int]]:
@@ -118,7 +128,7 @@ class WorkerHandle:
     @property
     def past(self) -> Past:
         """What another handle of the process has to know, but for what is halfway through the pipe."""
-        return Past(self.started_at, self._seen)
+        return Past(self.started_at, self._seen, broken=self._link.torn)
 
     def hand_over(self) -> tuple[int, Past]:
         """Let go of the process without ending it; return a descriptor of its pipe, and what is known."""
@@ -136,7 +146,9 @@ class WorkerHandle:
             self._seen = frozenset(now | earlier)
 
     def _link_broke(self, reason: str) -> None:
-        self._grace = self._loop.call_later(BROKEN_GRACE_S, self._on_broken, reason)
+        # Whose words are not understood is to do nothing more: all of it would be done again.
+        grace_s = BROKEN_GRACE_S if self._link.torn is None else 0.0
+        self._grace = self._loop.call_later(grace_s, self._on_broken, reason)
 
     def _ended(self) -> None:
         if self._grace is not None:

@@ -67,6 +67,8 @@ class WorkerLink:
         self._writing = False
         self._readable = True
         self._closed = False
+        #: Why nothing more that comes is understood, if it ended with something that is no message.
+        self.torn: str | None = None
         os.set_blocking(self._fd, False)
         loop.add_reader(self._fd, self._read_once)
         if rest.unsent:
@@ -134,9 +136,14 @@ class WorkerLink:
                 for message in decode_from_worker(body):
                     self._on_message(message)
         except ProtocolError as error:
-            self._break(f"wrote nonsense into its pipe: {error}")
+            self.tear(f"wrote nonsense into its pipe: {error}")
             return False
         return True
+
+    def tear(self, reason: str) -> None:
+        """Read nothing more, since it would not be understood."""
+        self.torn = reason
+        self._break(reason)
 
     def _break(self, reason: str) -> None:
         self._stop_reading()

@@ -108,7 +108,10 @@ class Estate:
         """Return what would be left now, without file descriptors and what is halfway through pipes."""
         parts = self.parts
         return msgspec.structs.replace(
-            self._facts, bots=parts.fleet.draft(), webhook=parts.front.draft(), noted=list(parts.window.noted)
+            self._facts,
+            webhook=parts.front.draft(),
+            bots=parts.fleet.draft(),
+            noted=list(parts.window.noted),
         )
 
     async def collect(self) -> Handover:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from brama.errors import ProtocolError
 from supervisor.handover.records import Handover, decode_handover, encode_handover
 
 #: The variable that names the file descriptor of a handover.
@@ -33,6 +34,10 @@ def find_program(argument: str, environ: Mapping[str, str]) -> Path:
 
 def become(program: Path, handover: Handover) -> NoReturn:
     """Replace this process by a master that begins with ``handover``; the pid stays.
+
+    Args:
+        program: what has proven itself, by a path without links: one may lead elsewhere by now.
+        handover: what it begins with.
 
     Raises:
         OSError: the program cannot be executed; nothing has happened.
@@ -64,8 +69,11 @@ def take_handover() -> Handover | None:
     """
     if (name := os.environ.pop(VARIABLE, None)) is None:
         return None
-    with os.fdopen(int(name), "rb") as file:
-        handover = decode_handover(file.read())
+    try:
+        with os.fdopen(int(name), "rb") as file:
+            handover = decode_handover(file.read())
+    except (OSError, ValueError) as error:
+        raise ProtocolError(f"{VARIABLE} is for a master that takes over, and is {name}; unset it") from error
     for fd in handover.descriptors():
         os.set_inheritable(fd, False)
     return handover

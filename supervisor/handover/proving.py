@@ -5,7 +5,7 @@ Runs in: command line, a child of the master.
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from brama.config.loading import load_settings
@@ -13,17 +13,18 @@ from brama.config.platform_bots import with_platform_bots
 from brama.config.settings import Settings
 from brama.errors import StateError
 from brama.messages import PROTOCOL_VERSION
+from supervisor.control.listeners import bind_tcp
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.handover.records import FORMAT, Handover, Proof
 from supervisor.platform.cache import CACHE_NAME, AnswerCache
 from supervisor.updates.inbox.schema import STATE_FILE, check_readable
+from supervisor.webhook_server import try_webhook_address
 
 
 def prove(
     draft: Handover,
     environ: Mapping[str, str],
     version: str,
-    try_addresses: Callable[[Handover, Settings], None],
 ) -> Proof:
     """Do everything that a take-over needs and that leaves no trace.
 
@@ -31,7 +32,6 @@ def prove(
         draft: what the running master would leave now.
         environ: the environment.
         version: the product's, of this code.
-        try_addresses: makes sure that addresses which are not handed over can be had. Raises BramaError.
 
     Raises:
         BramaError: this code cannot take over; the text says why.
@@ -40,7 +40,7 @@ def prove(
     _check_places(draft, settings)
     check_readable(settings.state_dir / STATE_FILE)
     settings = asyncio.run(_prove(settings, environ))
-    try_addresses(draft, settings)
+    _try_addresses(draft, settings)
     bots: dict[str, int] = {bot.id: bot.telegram_id for bot in settings.bots}
     return Proof(version, FORMAT, PROTOCOL_VERSION, bots)
 
@@ -56,6 +56,14 @@ def _check_places(draft: Handover, settings: Settings) -> None:
                 f"{key}: is {now} and was {running} when the master started; that needs stop and start, "
                 "not a hot restart"
             )
+
+
+def _try_addresses(draft: Handover, settings: Settings) -> None:
+    """Make sure that addresses which are not handed over can be had."""
+    api, token = settings.api, settings.api.token
+    if (api.host, api.port) != (draft.control.host, draft.control.port):
+        bind_tcp(api.host, api.port, None if token is None else token.get_secret_value()).close()
+    try_webhook_address(draft.webhook, settings)
 
 
 async def _prove(settings: Settings, environ: Mapping[str, str]) -> Settings:

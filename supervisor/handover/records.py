@@ -35,7 +35,6 @@ class WebhookRecord(msgspec.Struct, frozen=True):
 
     listen: str | None
     port: int
-    has_tls: bool
     listener: int = -1
     clients: tuple[int, ...] = ()
 
@@ -49,6 +48,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """All that goes on. Moments are monotonic seconds.
 
     Attributes:
+        program: what was executed as the first master, with every link in it kept.
         started_at: the beginning of the first master.
         hot_restarts: how many there have been.
         lock: file descriptor that holds the state directory's lock.
@@ -59,6 +59,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     version: str
+    program: str
     config: str
     state_dir: str
     base_url: str

@@ -55,13 +55,20 @@ class Restarter:
         self._hand_over = hand_over
         self._requested = requested
         self._running: asyncio.Task[Proof] | None = None
+        #: What has proven itself last; links are resolved.
+        self.proven = program
         #: Why the last hot restart did not happen, one line for each problem.
         self.failure = failure
 
     async def serve_requests(self) -> None:
-        """Carry out requested restarts until cancelled; why one cannot be is logged."""
+        """Carry out requested restarts until one succeeds; why one cannot be is logged.
+
+        What is requested later is the next master's.
+        """
         while True:
             await self._requested.wait()
+            if self._running is not None and self._running.done():
+                return
             self._requested.clear()
             try:
                 await self.restart()
@@ -73,8 +80,7 @@ class Restarter:
     async def restart(self) -> Proof:
         """Begin a hot restart; returns once the next master has proven itself, just before it takes over.
 
-        A request that comes during another one, or while the master is being replaced, joins it: what is
-        executed is what is there at the end.
+        A request that comes during another one, or while the master is being replaced, joins it.
 
         Raises:
             ConfigError: the configuration is of no use to the next master; nothing has changed.
@@ -96,14 +102,15 @@ class Restarter:
         try:
             if (stalled := self._stalled()) is not None:
                 raise BramaError(f"no hot restart while updates cannot be written: {stalled}")
-            draft = self._draft()
-            proof = await prove(self._program, draft)
+            program = self._program.resolve()
+            proof = await prove(program, self._draft())
             if proof.format != FORMAT:
                 raise BramaError(
                     f"version {proof.version} reads another handover ({proof.format}) than this one writes "
                     f"({FORMAT}); stop the master and start it"
                 )
             await self._fleet.retire(ended_by(proof, self._draft().bots))
+            self.proven = program
             if not self._hand_over():
                 raise BramaError("the master is stopping")
         except BramaError as error:

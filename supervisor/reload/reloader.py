@@ -8,6 +8,7 @@ Runs in: master.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,7 @@ class Reloader:
         sources: where the next one comes from.
         apply: makes the master what a plan says. Raises BramaError if it changed nothing.
         requested: set by requests that nobody waits for; several before their turn are one.
+        during: entered while the file is read anew and taken into use.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Reloader:
         sources: Sources,
         apply: Callable[[Plan], Awaitable[None]],
         requested: asyncio.Event,
+        during: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._file = file
         self._answer = answer
@@ -64,8 +67,9 @@ class Reloader:
         self._apply = apply
         self._turn = asyncio.Lock()
         self._may_begin = asyncio.Event()
-        self._closing = False
+        self._closed_because: str | None = None
         self._requested = requested
+        self._during = during
         #: Why the last reload changed nothing, one line for each problem; None: it was taken into use.
         self.failure: str | None = None
 
@@ -78,9 +82,9 @@ class Reloader:
         """The start is over: reloads may begin."""
         self._may_begin.set()
 
-    def close(self) -> None:
-        """The master ends, or is replaced: no reload changes anything any more."""
-        self._closing = True
+    def close(self, reason: str = "the master is stopping; nothing was changed") -> None:
+        """The end has begun: no reload changes anything any more, for this ``reason``."""
+        self._closed_because = reason
         self._may_begin.set()
 
     async def settle(self) -> None:
@@ -133,25 +137,25 @@ class Reloader:
     async def _reload(self, dry_run: bool) -> tuple[Plan, Sequence[str]]:
         async with self._turn:
             await self._wait_begin()
-            try:
-                file = await asyncio.to_thread(self._sources.load)
-                plan, warnings = self._plan(file, self._answer)
-                if not dry_run:
+            if dry_run:
+                return self._plan(await asyncio.to_thread(self._sources.load), self._answer)
+            with self._during():
+                try:
+                    file = await asyncio.to_thread(self._sources.load)
+                    plan, warnings = self._plan(file, self._answer)
                     await self._take(plan)
-                    self._file = file
-                    self._sources.refresh()
-            except BramaError as error:
-                if not dry_run:
+                except BramaError as error:
                     self.failure = str(error)
-                raise
-            if not dry_run:
+                    raise
+                self._file = file
+                self._sources.refresh()
                 self.failure = None
             return plan, warnings
 
     async def _wait_begin(self) -> None:
         await self._may_begin.wait()
-        if self._closing:
-            raise BramaError("the master is stopping; nothing was changed")
+        if self._closed_because is not None:
+            raise BramaError(self._closed_because)
 
     def _plan(self, file: Settings, answer: Any) -> tuple[Plan, Sequence[str]]:
         if answer is None or file.bots_source.url is None:

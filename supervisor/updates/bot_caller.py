@@ -49,7 +49,10 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IntakeServices:
-    """What the intake of all bots shares. ``clock`` is monotonic, ``jitter`` returns 0 up to 1."""
+    """What the intake of all bots shares.
+
+    ``clock`` is monotonic, ``jitter`` returns 0 up to 1, ``crowd`` the number of bots.
+    """
 
     api: BotApi
     ledger: Ledger
@@ -61,6 +64,7 @@ class IntakeServices:
     utc: Clock
     jitter: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
+    crowd: Callable[[], int]
 
 
 class BotCaller:

@@ -195,6 +195,7 @@ class BotHook:
             and hook_info.is_unreachable(info, now_utc, seen_ago_s, set_ago_s),
             is_refused=refused_at is not None and refused_at > (set_at or 0.0),
             is_watchful=self._settings.webhook.auto_switch,
+            crowd=self._services.crowd(),
         )
 
     async def _register(self) -> registration.Outcome:

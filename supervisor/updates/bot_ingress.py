@@ -79,7 +79,8 @@ class BotIngress:
             if self._is_open and (obstacle := self._obstacle()):
                 state, detail = obstacle
                 status = replace(status, state=state, detail=detail)
-        return replace(status, switches=self._switching.switches)
+        switches = self._switching.switches
+        return replace(status, switches=switches) if switches else status
 
     def open(self) -> None:
         """Begin; does nothing if that goes on already. A bot whose token was rejected is tried again."""

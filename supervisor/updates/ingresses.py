@@ -70,6 +70,7 @@ class Ingresses:
                 utc=utc,
                 jitter=jitter,
                 sleep=sleep,
+                crowd=lambda: len(self._bots),
             ),
             intake=intake,
             turns=asyncio.Semaphore(_TURNS),

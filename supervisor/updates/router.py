@@ -15,7 +15,7 @@ from brama.clock import Clock
 from brama.ids import BotId, Generation, Seq
 from brama.log import get_logger
 from brama.messages import Begun, Deliver, Failed, Processed, Released, Returned, ToWorker
-from supervisor.updates.model import CommitFailedError, Reason, Row, Source
+from supervisor.updates.model import Backlog, CommitFailedError, Reason, Row, Source
 from supervisor.updates.policy.expiry import is_expired
 from supervisor.updates.policy.retry import Bury, RetryPolicy, decide_retry
 from supervisor.updates.policy.routing import Entry, InFlight, Route, RouteRecord, Window
@@ -44,6 +44,7 @@ class Inbox(Protocol):
     def bury(self, seq: Seq, reason: Reason, error: str, detail: str, traceback: str) -> None: ...
     @property
     def stalled(self) -> str | None: ...
+    def backlog(self, source: Source) -> Backlog: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class _Bot:
     generation: Generation = _NONE_YET
     send: Send | None = None
     timer: asyncio.TimerHandle | None = None
+    #: When something last arrived or was done, in monotonic seconds.
+    active_at: float = 0.0
     #: Something arrived, and is handed over when this turn of the loop is over.
     is_due: bool = False
 
@@ -101,6 +104,11 @@ class Router:
         self._random = random
         self._spawn = spawn
         self._bots: dict[BotId, _Bot] = {}
+        self._on_waiting: Callable[[BotId], None] = lambda _: None
+
+    def call_when_waiting(self, callback: Callable[[BotId], None]) -> None:
+        """Have ``callback`` told of a bot whenever updates arrive that it has no worker for."""
+        self._on_waiting = callback
 
     def add_bot(self, bot_id: BotId, source: Source) -> None:
         """Begin to route for a bot; what waits in its inbox is loaded when its first worker is ready."""
@@ -122,6 +130,17 @@ class Router:
         """Return how many updates the bot's worker holds unacknowledged, and since when."""
         return self._bots[bot_id].route.in_flight
 
+    def waits(self, bot_id: BotId) -> bool:
+        """Return whether updates wait for the bot's next worker."""
+        bot = self._bots[bot_id]
+        return bot.route.idle_rows > 0 or (bot.behind and self._inbox.backlog(bot.source).rows > 0)
+
+    def idle_since(self, bot_id: BotId) -> float | None:
+        """Return when the bot's worker was done with all there was, in monotonic seconds; None: it is not."""
+        bot = self._bots[bot_id]
+        is_busy = bot.behind or bot.is_due or bot.route.in_flight.count or bot.route.idle_rows
+        return None if is_busy else bot.active_at
+
     # --- from the inbox -----------------------------------------------------------------------
 
     def arrived(self, bot_id: BotId, rows: Sequence[Row]) -> None:
@@ -141,6 +160,9 @@ class Router:
     def _pump_arrived(self, bot_id: BotId, bot: _Bot) -> None:
         bot.is_due = False
         if self._bots.get(bot_id) is bot:
+            bot.active_at = self._monotonic()
+            if bot.send is None:
+                self._on_waiting(bot_id)
             self._pump(bot_id, bot)
 
     def resume(self) -> None:
@@ -155,6 +177,7 @@ class Router:
         bot = self._bots[bot_id]
         bot.generation = generation
         bot.send = send
+        bot.active_at = self._monotonic()
         self._pump(bot_id, bot)
 
     def worker_draining(self, bot_id: BotId) -> None:
@@ -179,6 +202,7 @@ class Router:
                 bot.route.returned(seqs)
             case Failed():
                 self._failed(bot_id, bot, message)
+        bot.active_at = self._monotonic()
         self._pump(bot_id, bot)
 
     def worker_gone(self, bot_id: BotId, *, commanded: bool) -> bool:

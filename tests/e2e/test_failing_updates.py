@@ -19,6 +19,7 @@ BOTS = (
     "late",
     "malformed",
     "mended",
+    "overtaken",
     "poisoned",
     "segfaulting",
     "throttled",
@@ -106,6 +107,19 @@ def test_a_pause_that_telegram_asks_for_is_kept_and_holds_back_its_own_chat_only
     sent = control.sent(bot.telegram_id)
     assert [call.method for call in sent] == ["sendMessage", "sendDice", "sendMessage"]
     assert running.letters("throttled") == []
+
+
+def test_what_the_worker_holds_already_does_not_overtake_a_retry(running, tmp_path):
+    bot, gate = running.bots["overtaken"], tmp_path / "gate"
+    control = bot.sandbox.control
+    control.add_fault("retry_after", bot.telegram_id, "sendDice", seconds=1)
+    bot.send(f"hold {gate}", "dice", "behind")
+    bot.send("elsewhere", chat=8)
+    wait_until(lambda: running.worker("overtaken").in_flight == 4, what="all of them with the worker")
+    gate.touch()
+    running.wait_handled("overtaken")
+    sent = [(call.method, call.params.get("text")) for call in control.sent(bot.telegram_id)]
+    assert sent[1:] == [("sendMessage", "elsewhere"), ("sendDice", None), ("sendMessage", "behind")]
 
 
 def test_a_request_that_never_left_is_tried_again(running, tmp_path):

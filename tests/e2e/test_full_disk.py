@@ -3,66 +3,42 @@
 import json
 import os
 import signal
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from benchmarks.small_disk import SmallDisk, small_disk
 from tests.fixtures.fleet import Fleet
 from tests.ports import free_port
 from tests.waiting import wait_until
 
-SIZE = "3m"
+SIZE_MB = 3
 
 
 @pytest.fixture
-def disk(tmp_path) -> Iterator[Path]:
+def disk(tmp_path) -> Iterator[SmallDisk]:
     """A small disk of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        why = f"needs the right to mount a small disk: {done.stderr.strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with ExitStack() as stack:
+        try:
+            mounted = stack.enter_context(small_disk(tmp_path / "disk", SIZE_MB))
+        except PermissionError as error:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+        yield mounted
 
 
 @pytest.fixture
-def crowded(disk: Path, fleet: Fleet) -> Fleet:
+def crowded(disk: SmallDisk, fleet: Fleet) -> Fleet:
     """A fleet with its state and its logs on the small disk."""
     fleet.sections |= {
-        "state_dir": str(disk / "state"),
-        "logs_dir": str(disk / "logs"),
+        "state_dir": str(disk.folder / "state"),
+        "logs_dir": str(disk.folder / "logs"),
         "api": {"port": free_port()},
     }
     return fleet
-
-
-def fill(disk: Path) -> Path:
-    """Leave not a byte free; returns the file that takes the room."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while file.write(b"\0" * size) == size:
-                    pass
-            except OSError:
-                continue
-    return filler
 
 
 def health(fleet: Fleet) -> tuple[int, dict[str, Any]]:
@@ -84,7 +60,7 @@ def test_a_full_disk_stops_the_intake_and_loses_nothing(crowded, disk, tmp_path)
     support.send("hello")
     support.wait_answers(1)
     wait_until(lambda: fleet.worker("shop").in_flight == 11, what="a backlog in flight")
-    filler = fill(disk)
+    disk.fill()
 
     # Intake ends with the first batch that does not fit; it stays at Telegram.
     late: list[str] = []
@@ -98,7 +74,7 @@ def test_a_full_disk_stops_the_intake_and_loses_nothing(crowded, disk, tmp_path)
     code, said = health(fleet)
     assert (code, said["ok"], said["state"]) == (503, False, "stalled")
     assert "full" in said["reason"]
-    assert str(disk) in said["reason"]
+    assert str(disk.folder) in said["reason"]
     wait_until(lambda: fleet.worker("support").ingress == "outage", what="the intake to say so")
     assert "full" in (fleet.worker("support").reason or ""), "status says why, too"
     assert not support.is_confirmed()
@@ -110,7 +86,7 @@ def test_a_full_disk_stops_the_intake_and_loses_nothing(crowded, disk, tmp_path)
     os.kill(pid, signal.SIGKILL)
     fleet.wait_replaced("shop", pid)
 
-    filler.unlink()
+    disk.free()
     wait_until(lambda: health(fleet)[0] == 200, what="room to be noticed")
     shop.send("afterwards")
     fleet.wait_handled("support")
@@ -127,11 +103,11 @@ def test_a_full_disk_at_the_start_is_one_line(crowded, disk):
     fleet = crowded
     fleet.add("shop")
     fleet.configure()
-    fill(disk)
+    disk.fill()
     done = fleet.run("start")
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"brama-supervisor: state_dir: {disk / 'state'}")
+    assert line.startswith(f"brama-supervisor: state_dir: {disk.folder / 'state'}")
     assert "No space left on device; make room" in line
 
 
@@ -141,12 +117,12 @@ def test_bots_go_on_while_nobody_can_write_their_logs(crowded, disk):
     bot = fleet.add("shop")
     fleet.start_and_wait()
     assert bot.ask("log before") == "written"
-    filler = fill(disk)
+    disk.fill()
     for number in range(20):
         assert bot.ask(f"log {number} " + "x" * 4000) == "written"
-    filler.unlink()
+    disk.free()
     assert bot.ask("log afterwards") == "written"
-    lines = (disk / "logs" / "worker_shop.log").read_text().splitlines()
+    lines = (disk.folder / "logs" / "worker_shop.log").read_text().splitlines()
     assert lines[0] == "before"
     assert lines[-1] == "afterwards"
     assert fleet.stop() == 0

@@ -209,6 +209,26 @@ def test_code_that_goes_missing_at_the_last_moment_leaves_the_old_one_running(
     assert fleet.tally("shop").processed == 4
 
 
+def test_a_link_that_is_switched_after_the_trial_changes_nothing_of_it(fleet: Fleet, releases: Releases):
+    """What has proven itself is executed, and the next restart goes where the link leads by then."""
+    bot = fleet.add("shop")
+    fleet.start_and_wait()
+    switch = (
+        f"os.unlink({str(releases.current.parent)!r}); os.symlink('broken', {str(releases.current.parent)!r})"
+    )
+    releases.switch("broken", "sys.exit('it has a bug')")
+    releases.switch("proven", f"if sys.argv[1] == 'prove': {switch}")
+    fleet.command_path = COMMAND
+    restart(fleet)
+    assert bot.ask("environment RELEASE") == "proven"
+    before = fleet.status().master
+    assert "it has a bug" in fleet.run("restart").stderr
+    assert fleet.status().master.hot_restarts == before.hot_restarts
+    releases.switch("mended")
+    restart(fleet)
+    assert bot.ask("environment RELEASE") == "mended"
+
+
 def test_a_wrong_configuration_is_told_in_full(fleet: Fleet):
     fleet.add("shop")
     fleet.start_and_wait()

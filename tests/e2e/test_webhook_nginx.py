@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from urllib.request import urlopen
 
 import pytest
@@ -127,6 +128,34 @@ def test_kills_of_the_master_under_load_lose_and_reorder_nothing(fleet: Fleet):
     fleet.wait_handled("shop")
     first = list(dict.fromkeys(shop.answers()))
     assert first == sent
+
+
+def test_hot_restarts_under_load_fail_no_delivery(fleet: Fleet):
+    """Neither by nginx, whose connections to the supervisor go on, nor by the supervisor."""
+    bots = [fleet.add(f"bot{number}") for number in range(3)]
+    start_registered(fleet)
+    assert fleet.process is not None
+    sent, stop = 0, Event()
+
+    def stream() -> None:
+        nonlocal sent
+        while not stop.wait(0.01):
+            for bot in bots:
+                bot.send(str(sent))
+            sent += 1
+
+    streaming = Thread(target=stream)
+    streaming.start()
+    try:
+        for count in (1, 2):
+            assert fleet.run("restart").returncode == 0
+            assert fleet.status().master.hot_restarts == count
+    finally:
+        stop.set()
+        streaming.join()
+    for bot in bots:
+        assert bot.wait_answers(sent, 60.0) == [str(number) for number in range(sent)]
+        assert failures(fleet, bot.id) == 0
 
 
 def test_a_bot_moves_between_webhook_and_polling_and_loses_nothing(fleet: Fleet):

@@ -66,6 +66,18 @@ def test_a_renewed_certificate_is_taken_into_use_and_a_bad_one_is_not(encrypted:
     assert info["has_custom_certificate"]
 
 
+def test_a_hot_restart_with_its_own_tls_loses_and_repeats_nothing(encrypted: Fleet):
+    """TLS cannot be handed over: its connections are ended after an answer, and Telegram opens others."""
+    shop = encrypted.add("shop")
+    encrypted.start_and_wait()
+    assert shop.ask("hello") == "hello"
+    shop.send(*map(str, range(100)))
+    assert encrypted.run("restart").returncode == 0
+    shop.send(*map(str, range(100, 200)))
+    assert shop.wait_answers(201, 60.0)[1:] == [str(number) for number in range(200)]
+    encrypted.wait_handled("shop")
+
+
 def test_the_server_starts_with_the_first_bot_that_needs_it(fleet: Fleet):
     shop = fleet.add("shop")
     fleet.start_and_wait()

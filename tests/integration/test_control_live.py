@@ -73,9 +73,9 @@ async def test_a_terminal_that_takes_nothing_does_not_stop_the_master(fast):
 async def test_progress_is_told_while_there_is_any(fast):
     said: list[str] = []
     master = FakeMaster(worker("shop"))
-    reporting = asyncio.create_task(report_progress(master, said.append))
     master.workers["support"] = worker("support", state="STARTING")
     master.state = MasterState.STARTING
+    reporting = asyncio.create_task(report_progress(master, said.append))
     await await_until(lambda: said == ["starting 1/2"])
     master.workers["support"] = worker("support")
     master.state = MasterState.RUNNING

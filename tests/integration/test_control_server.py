@@ -58,12 +58,12 @@ async def test_the_status_document_has_the_published_fields_in_order(tcp, master
         *("pid", "version", "uptime_ms", "state", "config", "reload_problems"),
         *("hot_restarts", "renewing", "restart_problems"),
     ]
-    assert list(document["totals"]) == ["bots", "running", "inbox", "dead_letters", "duplicates"]
+    assert list(document["totals"]) == ["bots", "running", "inbox", "dead_letters", "duplicates", "sleeping"]
     assert list(document["workers"][0]) == [
         *("bot_id", "state", "wanted", "reason", "mode", "ingress", "pid", "generation", "messages"),
         *("errors", "restarts", "uptime", "memory_bytes", "heartbeat_age_ms", "in_flight"),
         *("oldest_in_flight_ms", "inbox", "mode_configured", "switches", "telegram_pending"),
-        *("telegram_error", "overridden", "origin"),
+        *("telegram_error", "overridden", "origin", "idle_timeout_ms", "idle_ms", "wakes"),
     ]
     assert document["workers"][0]["reason"] is None
     assert document["totals"]["bots"] == 2

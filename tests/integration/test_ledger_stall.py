@@ -15,6 +15,7 @@ from supervisor.updates.inbox.housekeeping import LedgerLimits
 from supervisor.updates.inbox.ledger import Ledger
 from supervisor.updates.inbox.presence import LOOK_EVERY_S, replaced
 from supervisor.updates.inbox.stall import FIRST_WAIT_S, LONGEST_WAIT_S, wait_s
+from supervisor.updates.inbox.writer import Writer
 from supervisor.updates.model import CommitFailedError, Reason, Row, Verdict
 from tests.integration.inbox_tools import (
     HELP,
@@ -72,6 +73,7 @@ async def test_on_a_full_disk_batches_are_refused_and_ends_are_kept(disk: Path):
         ledger.processed([row.seq for row in rows[:5]])
         await await_until(lambda: ledger.stalled is not None)
         assert ledger.stalled == f"{path}: the disk is full; make room on it"
+        assert ledger.can_work(), "another process would find the same disk"
         for _ in range(3):
             with pytest.raises(CommitFailedError, match="the disk is full"):
                 await ledger.accept(SHOP, SHOP_SOURCE, BATCH)
@@ -93,6 +95,21 @@ async def test_on_a_full_disk_batches_are_refused_and_ends_are_kept(disk: Path):
         assert ledger.tally(SHOP_SOURCE).processed == 10
         assert ledger.tally(SHOP_SOURCE).waiting == 110
         assert_balanced(ledger.tally(SHOP_SOURCE))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_without_its_writer_it_cannot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def break_down(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    async with opened(tmp_path / "brama.db") as ledger:
+        assert ledger.can_work(), "it has nothing to write yet"
+        rows = await queue(ledger, 1)
+        assert ledger.can_work()
+        monkeypatch.setattr(Writer, "_turn", break_down)
+        ledger.processed([rows[0].seq])
+        await await_until(lambda: not ledger.can_work())
+    assert ledger.can_work(), "a file that was closed needs no writer"
 
 
 async def test_everything_noted_on_a_full_disk_is_written_when_there_is_room(disk: Path):

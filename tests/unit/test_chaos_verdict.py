@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.evidence import Effect, Evidence, Letter, Strike
 from benchmarks.project import Project, make_bots
-from benchmarks.verdict import Evidence, Kill, judge
+from benchmarks.verdict import BAD_GATEWAY, judge
 from sandbox.calls import SentCall
 from supervisor.updates.model import Reason, Tally
 
@@ -25,47 +26,94 @@ def tally(**changes: int) -> Tally:
     return replace(fine, **changes)
 
 
+def death(at: float, telegram_id: int | None = BOT) -> Strike:
+    return Strike("SIGKILL of a process", at, at, telegram_id, Effect.KILLS)
+
+
+def refusal(count: int, at: float = 11.5) -> Strike:
+    return Strike("502 to a bot's answers", at, at + 1, BOT, refused=count)
+
+
 FINE = Evidence(
-    sent={(BOT, 0): 3},
+    sent={(BOT, 0): (9.0, 9.5, 10.0)},
     answers=[answer(0, 10), answer(1, 11), answer(2, 12)],
-    kills=[],
-    reloads={},
+    strikes=[],
     delivered=None,
-    given_up={},
+    taken_over=0,
+    letters={},
     tallies={BOT: tally()},
     survivors=0,
 )
 TWICE = [*FINE.answers, answer(2, 20)]
-POISONED: dict[str, Any] = {
-    "answers": FINE.answers[:2],
-    "given_up": {(BOT, 0, 2): Reason.POISON},
-    "tallies": {BOT: tally(processed=2, dead_letters=1)},
-}
+AGAIN = "2 answered twice without a death before its acknowledgement"
 
 
-def test_a_run_without_fault_has_none():
+def given_up(letter: Letter, **changes: Any) -> dict[str, Any]:
+    """Return what differs where the last message was not answered but given up."""
+    return {
+        "answers": FINE.answers[:2],
+        "letters": {(BOT, 0, 2): letter},
+        "tallies": {BOT: tally(processed=2, dead_letters=1)},
+        **changes,
+    }
+
+
+POISON = Letter(Reason.POISON)
+REFUSED = Letter(Reason.HANDLER_ERROR, BAD_GATEWAY)
+
+
+def test_a_run_without_fault_breaks_nothing():
     verdict = judge(FINE, PROJECT)
-    assert verdict.faults == ()
+    assert verdict.broken == ()
     assert (verdict.sent, verdict.processed, verdict.lost, verdict.repeated) == (3, 3, 0, 0)
+    assert ["order of first answers kept", "1 of 1 chats"] in verdict.rows()
+    assert ["longest pause of a bot", "1.00 s (bot0000)"] in verdict.rows()
 
 
-@pytest.mark.parametrize("kill", [Kill("worker", BOT, 15.0), Kill("master", None, 15.0)])
-def test_a_death_between_explains_that_something_came_twice(kill: Kill):
-    verdict = judge(replace(FINE, answers=TWICE, kills=[kill]), PROJECT)
-    assert (verdict.faults, verdict.repeated) == ((), 1)
+@pytest.mark.parametrize("strike", [death(12.1), death(12.1, None), death(13.9)])
+def test_a_death_before_its_acknowledgement_explains_that_something_came_twice(strike: Strike):
+    verdict = judge(replace(FINE, answers=TWICE, strikes=[strike]), PROJECT)
+    assert (verdict.broken, verdict.repeated) == ((), 1)
 
 
-def test_what_died_three_times_alone_may_be_given_up():
-    verdict = judge(replace(FINE, **POISONED), PROJECT)
-    assert (verdict.faults, verdict.given_up, verdict.lost) == ((), 1, 0)
+def test_what_holds_up_acknowledgements_lets_a_later_death_explain_it():
+    full = Strike("full disk", 12.5, 16.5, effect=Effect.HOLDS)
+    verdict = judge(replace(FINE, answers=TWICE, strikes=[full, death(17.0)]), PROJECT)
+    assert verdict.broken == ()
+
+
+@pytest.mark.parametrize("strikes", [[death(12.0)] * 3, [*[death(12.0)] * 3, death(40.0, None)]])
+def test_what_died_three_times_alone_may_be_given_up(strikes: list[Strike]):
+    verdict = judge(replace(FINE, **given_up(POISON, strikes=strikes)), PROJECT)
+    assert (verdict.broken, verdict.letters[Reason.POISON], verdict.lost) == ((), 1, 0)
+
+
+@pytest.mark.parametrize("strikes", [[refusal(1)], [refusal(2), death(12.6)]])
+def test_an_answer_that_the_bot_api_refused_is_given_up(strikes: list[Strike]):
+    verdict = judge(replace(FINE, **given_up(REFUSED, strikes=strikes)), PROJECT)
+    assert (verdict.broken, verdict.letters[Reason.HANDLER_ERROR], verdict.lost) == ((), 1, 0)
+
+
+def test_a_death_that_took_a_while_explains_what_was_answered_meanwhile():
+    torn = Strike("torn frame of a worker", 11.0, 12.5, BOT, Effect.KILLS)
+    assert judge(replace(FINE, answers=TWICE, strikes=[torn]), PROJECT).broken == ()
 
 
 BROKEN: dict[str, dict[str, Any]] = {
     "lost 1: [2]": {"answers": FINE.answers[:2]},
-    "first answers out of order": {"answers": FINE.answers[::-1]},
+    "answered after a later one: [1, 0]": {"answers": FINE.answers[::-1]},
     "answered what nobody sent: [3]": {"answers": [*FINE.answers, answer(3, 13)]},
-    "2 answered twice without a death between": {"answers": TWICE},
-    "2 was given up: handler_error": {**POISONED, "given_up": {(BOT, 0, 2): Reason.HANDLER_ERROR}},
+    AGAIN: {"answers": TWICE},
+    "2 was given up: ValueError": given_up(Letter(Reason.HANDLER_ERROR, "ValueError"), strikes=[refusal(1)]),
+    "2 was given up: expired": given_up(Letter(Reason.EXPIRED)),
+    "2 was given up: attempts_spent": given_up(Letter(Reason.ATTEMPTS_SPENT)),
+    "0 answers refused for good, 1 given up for it": given_up(REFUSED),
+    "2 answers refused for good, 1 given up for it": given_up(REFUSED, strikes=[refusal(2)]),
+    "1 answers refused for good, 0 given up for it": {"strikes": [refusal(1), death(40.0)]},
+    "1 updates poison at 2 deaths": given_up(POISON, strikes=[death(12), death(13), death(13, None)]),
+    "2 was answered and given up without a death before its acknowledgement": given_up(
+        REFUSED, answers=FINE.answers, strikes=[refusal(1), death(30)]
+    ),
     "committed 3 updates, which had 2 fates": {"tallies": {BOT: tally(processed=2)}},
     "committed 2 of 3 distinct updates": {"tallies": {BOT: tally(committed=2, processed=2)}},
     "counts 1 dead letters and has 0": {"tallies": {BOT: tally(processed=2, dead_letters=1)}},
@@ -77,18 +125,24 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("words", BROKEN)
 def test_broken_promises_are_named(words: str):
     verdict = judge(replace(FINE, **BROKEN[words]), PROJECT)
-    assert len(verdict.faults) == 1
-    assert verdict.faults[0].endswith(words)
+    assert len(verdict.broken) == 1
+    assert verdict.broken[0].endswith(words)
 
 
-@pytest.mark.parametrize(
-    "kill", [Kill("worker", BOT + 1, 15.0), Kill("zygote", None, 15.0), Kill("worker", BOT, 30.0)]
-)
-def test_other_deaths_explain_nothing(kill: Kill):
-    assert judge(replace(FINE, answers=TWICE, kills=[kill]), PROJECT).faults
+OTHERS = {
+    "of another bot": death(12.1, BOT + 1),
+    "before it": death(11.0),
+    "long after it": death(15.0),
+    "after both": death(30.0),
+    "a zygote's": Strike("SIGKILL of the zygote", 12.1, 12.1),
+    "a reload": Strike("reload of a bot's changed mode", 12.1, 12.2, BOT),
+    "a worker that went on": Strike("SIGSTOP of a worker, SIGCONT", 12.1, 13.1, BOT, Effect.HOLDS),
+    "429": Strike("429 with retry_after", 12.1, 13.1),
+}
 
 
-def test_reloads_explain_nothing_and_are_shown():
-    verdict = judge(replace(FINE, answers=TWICE, reloads={"mode": 2}), PROJECT)
-    assert verdict.faults == ("bot0000, chat 0: 2 answered twice without a death between",)
-    assert ["reload of a bot's changed mode", "2"] in verdict.rows()
+@pytest.mark.parametrize("other", OTHERS)
+def test_nothing_else_explains_that_something_came_twice(other: str):
+    verdict = judge(replace(FINE, answers=TWICE, strikes=[OTHERS[other]]), PROJECT)
+    assert verdict.broken == (f"bot0000, chat 0: {AGAIN}",)
+    assert [OTHERS[other].kind, "1"] in verdict.rows()

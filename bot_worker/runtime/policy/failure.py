@@ -33,6 +33,11 @@ class Failure:
     retry_after_s: float | None
     before_send: bool
 
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the master may have the update tried again by itself."""
+        return self.retry_after_s is not None or self.before_send
+
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """Return what ``error`` says, secrets hidden."""

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from supervisor.control.policy.progress import UP
+from supervisor.control.policy.progress import UP, is_passing
 from supervisor.control.ports import Verb
 from supervisor.control.status import WorkerStatus
 
@@ -25,7 +25,7 @@ def judge(verb: Verb, generation_before: int, worker: WorkerStatus) -> Outcome:
     """
     if verb is Verb.STOP:
         return Outcome.REACHED if worker.state == "STOPPED" else Outcome.PENDING
-    if worker.state in _STUCK:
+    if worker.state in _STUCK and not is_passing(worker):
         return Outcome.MISSED
     if worker.wanted == "STOPPED":  # commanded otherwise by somebody else meanwhile
         return Outcome.MISSED

@@ -10,6 +10,8 @@ UP = frozenset({"RUNNING", "SLEEPING"})
 SETTLED = UP | {"FATAL", "BACKOFF", "WAITING"}
 #: How the reason of a bot begins that cannot start before something outside of the fleet is mended.
 HELD_UP = ("Bot API unreachable: ",)
+#: How the reason of a bot begins that waits for another one to fall asleep.
+PASSING = "an idle bot is asked for its place: "
 #: Bots named when several are in trouble.
 MAX_TROUBLES = 20
 
@@ -27,8 +29,9 @@ class Trouble:
 class Progress:
     """How many of the ``wanted`` bots are ``up``, how many have ``settled``, how many processes live.
 
-    ``held`` of the wanted bots are still STARTING and say what holds them up. ``troubles`` names at most
-    MAX_TROUBLES of the wanted bots that have settled and are not up, or are held up.
+    ``sleeping`` of those that are up have no process. ``held`` of the wanted bots are still STARTING and say
+    what holds them up. ``troubles`` names at most MAX_TROUBLES of the wanted bots that have settled and are
+    not up, or are held up.
     """
 
     state: MasterState
@@ -39,6 +42,7 @@ class Progress:
     alive: int
     troubles: tuple[Trouble, ...] = ()
     held: int = 0
+    sleeping: int = 0
 
     @property
     def unnamed_troubles(self) -> int:
@@ -54,7 +58,7 @@ class Progress:
 def progress_of(status: Status) -> Progress:
     """Return how far the fleet has come."""
     wanted = [worker for worker in status.workers if is_wanted(worker)]
-    settled = [worker for worker in wanted if worker.state in SETTLED]
+    settled = [worker for worker in wanted if worker.state in SETTLED and not is_passing(worker)]
     troubled = [worker for worker in settled if worker.state not in UP]
     held = [worker for worker in wanted if _is_held_up(worker)]
     return Progress(
@@ -69,7 +73,13 @@ def progress_of(status: Status) -> Progress:
             for worker in (troubled + held)[:MAX_TROUBLES]
         ),
         held=len(held),
+        sleeping=sum(worker.state == "SLEEPING" for worker in settled),
     )
+
+
+def is_passing(worker: WorkerStatus) -> bool:
+    """Return whether this bot has no room, and will have some as soon as another one sleeps."""
+    return worker.state == "WAITING" and (worker.reason or "").startswith(PASSING)
 
 
 def _is_held_up(worker: WorkerStatus) -> bool:
@@ -96,4 +106,6 @@ def describe_progress(progress: Progress, stopping_from: int | None = None) -> s
         return f"stopping {total - progress.alive}/{total}"
     if not progress.is_settled:
         return f"starting {progress.settled}/{progress.wanted}"
-    return f"{progress.up} of {progress.wanted} {'bot' if progress.wanted == 1 else 'bots'} running"
+    running = f"{progress.up - progress.sleeping} of {progress.wanted}"
+    asleep = f", {progress.sleeping} sleeping" if progress.sleeping else ""
+    return f"{running} {'bot' if progress.wanted == 1 else 'bots'} running{asleep}"

@@ -41,8 +41,8 @@ def disable(worker: Worker, now: float, limits: Limits, reason: str) -> Decision
 
 
 def renew(worker: Worker, now: float, limits: Limits) -> Decision:
-    """Its entry changed: as ``restart`` if it is wanted, else nothing before it is started."""
-    if not worker.is_up:
+    """Its entry changed: as ``restart`` if it is wanted, else nothing before it is started, or woken."""
+    if not worker.is_up or worker.phase is Phase.ASLEEP:
         return worker, ()
     return want_anew(worker, now, limits, reasons.ENTRY_CHANGED)
 
@@ -76,7 +76,7 @@ def _down(worker: Worker, now: float, limits: Limits, reason: str) -> Decision:
 
 def _go_up(worker: Worker, now: float, limits: Limits, anew: bool, reason: str) -> Decision:
     match worker.phase:
-        case Phase.STOPPED | Phase.FATAL | Phase.COOLDOWN | Phase.CAPACITY:
+        case Phase.STOPPED | Phase.FATAL | Phase.COOLDOWN | Phase.CAPACITY | Phase.ASLEEP:
             return launch(worker)
         case Phase.IDENTITY | Phase.SPAWN:
             return worker, ()

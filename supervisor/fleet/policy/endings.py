@@ -40,7 +40,7 @@ def end(
 ) -> Decision:
     """End the process, if there is one, within ``timeout_s`` seconds by our wish; ``sequel`` follows."""
     match worker.phase:
-        case Phase.STOPPED | Phase.IDENTITY | Phase.COOLDOWN | Phase.CAPACITY | Phase.FATAL:
+        case Phase.STOPPED | Phase.IDENTITY | Phase.COOLDOWN | Phase.CAPACITY | Phase.FATAL | Phase.ASLEEP:
             return give_up(worker, reason) if sequel is Sequel.GIVE_UP else launch(worker)
         case Phase.SPAWN:
             aborting = replace(worker, phase=Phase.ABORT, sequel=sequel, reason=reason, commanded=True)
@@ -88,6 +88,14 @@ def end_unheard(worker: Worker, now: float, detail: str) -> Decision:
     return replace(going, sequel=Sequel.DEATH), (*_hold(worker), KillGroup())
 
 
+def end_asleep(worker: Worker, now: float, limits: Limits) -> Decision:
+    """The worker agreed to sleep and drains already."""
+    if worker.phase is not Phase.SERVE:
+        return worker, ()
+    going, effects = end(worker, now, limits, limits.stop_timeout_s, Sequel.SLEEP, reasons.FALLING_ASLEEP)
+    return going, tuple(effect for effect in effects if not isinstance(effect, SendDrain))
+
+
 def end_over_memory(worker: Worker, now: float, limits: Limits, used_bytes: int) -> Decision:
     """Recycle a worker whose memory is over the cap for several samples in a row."""
     if worker.phase is not Phase.SERVE:
@@ -131,7 +139,9 @@ def after_deadline(worker: Worker, now: float, limits: Limits) -> Decision:
             return replace(worker, phase=Phase.KILL, deadline_at=now + KILL_AGAIN_S), (KillGroup(),)
         case Phase.COOLDOWN:
             return launch(worker)
-        case Phase.STOPPED | Phase.IDENTITY | Phase.SPAWN | Phase.ABORT | Phase.CAPACITY | Phase.FATAL:
+        case Phase.STOPPED | Phase.IDENTITY | Phase.SPAWN | Phase.ABORT | Phase.CAPACITY:
+            return worker, ()
+        case Phase.FATAL | Phase.ASLEEP:
             return worker, ()
         case _ as never:
             assert_never(never)
@@ -140,7 +150,8 @@ def after_deadline(worker: Worker, now: float, limits: Limits) -> Decision:
 def after_limits(worker: Worker, limits: Limits) -> Worker:
     """Return the worker judged by ``limits`` from now on; an end that has begun keeps its deadline."""
     if worker.phase is Phase.SERVE:
-        return replace(worker, deadline_at=_heartbeat_due(worker, limits))
+        reason = worker.reason if limits.idle_timeout_s is not None else None
+        return replace(worker, deadline_at=_heartbeat_due(worker, limits), reason=reason)
     if worker.phase is Phase.BOOT:
         return replace(worker, deadline_at=(worker.started_at or 0.0) + limits.start_timeout_s)
     return worker

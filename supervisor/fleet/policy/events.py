@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MasterStarted:
-    """The fleet came up; the bot is to become what is wanted of it."""
+    """The fleet came up; the bot is to become what is wanted of it.
+
+    ``slept``: it did so when the last master ended.
+    """
+
+    slept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,11 @@ class TokenRejected:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class UpdatesWaited:
+    """There are updates for the bot, and no process to take them."""
+
+
 # --- the fork ---------------------------------------------------------------------------------
 
 
@@ -142,6 +152,18 @@ class HeartbeatReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SleepAgreed:
+    """The worker, asked, has nothing that would be missed, and is on its way to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SleepRefused:
+    """The worker, asked, stays: ``reason`` says in a clause what keeps it awake."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemorySampled:
     """The master read how much private memory the process has, in bytes."""
 
@@ -187,6 +209,7 @@ Event = (
     | IdentityKnown
     | IdentityUnreachable
     | TokenRejected
+    | UpdatesWaited
     | SpawnSucceeded
     | SpawnFailed
     | CapacityRefused
@@ -194,6 +217,8 @@ Event = (
     | ReadyReceived
     | BootFailed
     | HeartbeatReceived
+    | SleepAgreed
+    | SleepRefused
     | MemorySampled
     | LinkBroken
     | WorkerExited

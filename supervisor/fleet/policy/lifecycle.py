@@ -17,6 +17,7 @@ from supervisor.fleet.policy.endings import (
     after_limits,
     end,
     end_after_last_words,
+    end_asleep,
     end_over_memory,
     end_unheard,
 )
@@ -41,15 +42,18 @@ from supervisor.fleet.policy.events import (
     RestartCommanded,
     Retired,
     ShutdownCommanded,
+    SleepAgreed,
+    SleepRefused,
     SpawnFailed,
     SpawnSucceeded,
     StartCommanded,
     StopCommanded,
     TokenRejected,
+    UpdatesWaited,
     WorkerExited,
 )
 from supervisor.fleet.policy.model import ALIVE, Limits, Phase, Sequel, Worker
-from supervisor.fleet.policy.moves import Decision, follow, launch
+from supervisor.fleet.policy.moves import Decision, follow, launch, sleep
 from supervisor.fleet.policy.succession import renew_code, retire
 
 
@@ -63,8 +67,12 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
         limits: the knobs this bot is judged by.
     """
     match event:
-        case MasterStarted():
-            return launch(worker) if worker.phase is Phase.STOPPED else (worker, ())
+        case MasterStarted(slept):
+            if worker.phase is not Phase.STOPPED:
+                return worker, ()
+            if slept and worker.is_up and _may_sleep(limits):
+                return sleep(replace(worker, starts=max(worker.starts, 1)))
+            return launch(worker)
         case StartCommanded():
             return want_up(worker, now, limits, anew=False)
         case RestartCommanded():
@@ -84,6 +92,8 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
         case EntryChanged():
             return renew(worker, now, limits)
         case LimitsChanged():
+            if worker.phase is Phase.ASLEEP and not _may_sleep(limits):
+                return launch(worker)
             return after_limits(worker, limits), ()
         case IdentityKnown():
             known = replace(worker, identified=True)
@@ -93,6 +103,8 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
             return replace(worker, reason=reasons.unreachable(detail)) if asking else worker, ()
         case TokenRejected(detail):
             return _after_rejection(replace(worker, identified=False), now, limits, detail)
+        case UpdatesWaited():
+            return launch(worker) if worker.phase is Phase.ASLEEP else (worker, ())
         case SpawnSucceeded(pid):
             return _after_spawn(worker, now, limits, pid)
         case SpawnFailed(detail):
@@ -113,6 +125,11 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
                 return worker, ()
             beaten = replace(worker, heartbeat_at=now)
             return end_over_memory(beaten, now, limits, uss_bytes) if uss_bytes else (beaten, ())
+        case SleepAgreed():
+            return end_asleep(worker, now, limits)
+        case SleepRefused(reason):
+            serving = worker.phase is Phase.SERVE
+            return replace(worker, reason=reasons.stays_awake(reason)) if serving else worker, ()
         case MemorySampled(private_bytes):
             return end_over_memory(worker, now, limits, private_bytes)
         case LinkBroken(detail):
@@ -123,6 +140,10 @@ def step(worker: Worker, event: Event, now: float, limits: Limits) -> Decision:
             return after_deadline(worker, now, limits)
         case _ as never:
             assert_never(never)
+
+
+def _may_sleep(limits: Limits) -> bool:
+    return limits.idle_timeout_s is not None
 
 
 def _after_rejection(worker: Worker, now: float, limits: Limits, detail: str) -> Decision:

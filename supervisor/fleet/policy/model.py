@@ -63,6 +63,8 @@ class Phase(StrEnum):
     CAPACITY = "capacity"
     #: FATAL: for a command.
     FATAL = "fatal"
+    #: SLEEPING: for an update.
+    ASLEEP = "asleep"
 
 
 STATE_OF_PHASE = {
@@ -79,6 +81,7 @@ STATE_OF_PHASE = {
     Phase.COOLDOWN: State.BACKOFF,
     Phase.CAPACITY: State.WAITING,
     Phase.FATAL: State.FATAL,
+    Phase.ASLEEP: State.SLEEPING,
 }
 
 #: Phases in which a process of the current generation exists.
@@ -106,6 +109,8 @@ class Sequel(StrEnum):
     DEFER = "defer"
     #: FATAL.
     GIVE_UP = "give up"
+    #: SLEEPING.
+    SLEEP = "sleep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ class Limits:
     budget: int = 5
     window_s: float = 3600.0
     memory_bytes: int = 150_000_000
+    #: Without an update for this long the bot is asked whether it may sleep; None: never.
+    idle_timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +154,10 @@ class Worker:
     identified: bool = False
     #: Number of the newest process asked for.
     generation: int = 0
-    #: Processes that were really started.
+    #: Processes that were really started; of a bot that an earlier master let fall asleep, that one too.
     starts: int = 0
+    #: Ends of its sleep.
+    wakes: int = 0
     pid: int | None = None
     started_at: float | None = None
     heartbeat_at: float | None = None

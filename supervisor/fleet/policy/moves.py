@@ -1,4 +1,4 @@
-"""The moves of a worker that has no process: up, to rest, to wait, to be given up."""
+"""The moves of a worker that has no process: up, to rest, to sleep, to wait, to be given up."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -21,11 +21,19 @@ def launch(worker: Worker) -> Decision:
     if not worker.is_up:
         return rest(worker)
     opening: tuple[Effect, ...] = () if worker.ingress_open else (OpenIngress(),)
-    going = replace(_without_process(worker), ingress_open=True)
+    woken = worker.wakes + (worker.phase is Phase.ASLEEP)
+    going = replace(_without_process(worker), ingress_open=True, wakes=woken)
     if not worker.identified:
         return replace(going, phase=Phase.IDENTITY, reason=reasons.ASKING_IDENTITY), opening
     generation = worker.generation + 1
     return replace(going, phase=Phase.SPAWN, generation=generation), (*opening, Spawn(generation))
+
+
+def sleep(worker: Worker) -> Decision:
+    """Become SLEEPING; updates are taken in as ever."""
+    opening: tuple[Effect, ...] = () if worker.ingress_open else (OpenIngress(),)
+    asleep = replace(_without_process(worker), phase=Phase.ASLEEP, reason=reasons.ASLEEP)
+    return replace(asleep, ingress_open=True), opening
 
 
 def rest(worker: Worker) -> Decision:
@@ -51,6 +59,8 @@ def follow(worker: Worker, sequel: Sequel, now: float, limits: Limits, reason: s
             return launch(replace(worker, rung=next_rung(worker.rung, ran_s)))
         case Sequel.GIVE_UP:
             return give_up(worker, reason)
+        case Sequel.SLEEP:
+            return sleep(replace(worker, rung=next_rung(worker.rung, ran_s)))
         case Sequel.DEFER:
             rung, wait_s, explained = decide_after_deferral(worker.rung, ran_s, reason, limits)
             return _cool_down(replace(worker, rung=rung), now + wait_s, explained)

@@ -16,6 +16,8 @@ BEING_REPLACED = "the supervisor is being replaced"
 SHUTTING_DOWN = "the supervisor is stopping"
 STOP_COMMANDED = "stopping by command"
 RESTART_COMMANDED = "restarting by command"
+FALLING_ASLEEP = "idle: falling asleep"
+ASLEEP = "its next update wakes it"
 
 _MEGABYTE = 1024 * 1024
 
@@ -47,6 +49,16 @@ def not_polling(start_timeout_s: float) -> str:
 def hung(worker_timeout_s: float) -> str:
     """Return why a running worker was ended."""
     return f"hung: no heartbeat for {seconds(worker_timeout_s)} (limits.worker_timeout)"
+
+
+def making_room(refusal: str) -> str:
+    """Return why a bot without room does not wait for long."""
+    return f"an idle bot is asked for its place: {refusal}"
+
+
+def stays_awake(detail: str) -> str:
+    """Return why an idle bot runs on."""
+    return f"stays awake: {detail}"
 
 
 def other_protocol(spoken: int, known: int) -> str:

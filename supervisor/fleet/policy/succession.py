@@ -33,5 +33,5 @@ def inherit(fresh: Worker, left: Worker) -> Worker:
         left: as the master before has left it.
     """
     if left.phase not in ALIVE:
-        return replace(fresh, generation=left.generation, starts=left.starts)
+        return replace(fresh, generation=left.generation, starts=left.starts, wakes=left.wakes)
     return replace(left, unwanted_because=fresh.unwanted_because, shutting_down=False)

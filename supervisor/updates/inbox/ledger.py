@@ -269,6 +269,10 @@ class Ledger:
         """Why commits fail now, in one line; None while all is well."""
         return self._link.stalled
 
+    def can_work(self) -> bool:
+        """Return False once a defect has ended the thread that writes; a full disk does not end it."""
+        return self._closed or not self._writer.has_died()
+
     def on_stall(self, callback: Callable[[str | None], None]) -> None:
         """Have ``callback`` called in the loop with each new value of ``stalled``."""
         self._link.on_stall(callback)

@@ -58,8 +58,8 @@ class Reader:
 
 
 def recall_all(connection: sqlite3.Connection) -> dict[str, bytes]:
-    """Return everything that was remembered."""
-    return dict(connection.execute("SELECT key, value FROM memory"))
+    """Return everything that was remembered, but for what the schema notes of itself."""
+    return dict(connection.execute("SELECT key, value FROM memory WHERE key NOT LIKE 'schema/%'"))
 
 
 def _page(

@@ -65,6 +65,10 @@ class Writer:
         """Begin to write."""
         self._thread.start()
 
+    def has_died(self) -> bool:
+        """Return whether the thread has ended unasked, by a defect."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
     def submit(self, job: Job) -> None:
         """Queue a job; never blocks. A job that was submitted earlier is committed no later."""
         self._queue.put(job)

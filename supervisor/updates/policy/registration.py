@@ -36,6 +36,9 @@ PACE_S = 1.0
 CALM_LOOK_S = 300.0
 WATCHFUL_LOOK_S = 60.0
 TROUBLED_LOOK_S = 15.0
+#: Of more bots than this each is looked at less often, so that no more questions are asked: ten thousand
+#: would cost 33 a second while nothing happens.
+CROWD = 1000
 #: Somebody else's changes are over when none was seen for this long.
 UNDISTURBED_S = 300.0
 #: Between two registrations because Telegram seems to have a wrong secret.
@@ -72,7 +75,7 @@ class Inspected:
 
     ``url`` and ``fingerprint`` are those of the webhook that should be. ``is_unreachable``: Telegram fails to
     get through to us. ``is_refused``: we refused a request for its secret since the last registration.
-    ``is_watchful``: that Telegram fails must be noticed soon.
+    ``is_watchful``: that Telegram fails must be noticed soon. ``crowd`` is how many bots are looked at.
     """
 
     info: Info
@@ -81,6 +84,7 @@ class Inspected:
     is_unreachable: bool = False
     is_refused: bool = False
     is_watchful: bool = False
+    crowd: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,7 @@ def _settled(
     state = _shown(replace(state, is_registered=True, failures=0))
     if look.is_unreachable:
         state = replace(state, ingress=IngressState.OUTAGE, detail=describe_trouble(look.info))
-    pause_s = WATCHFUL_LOOK_S if look.is_watchful else CALM_LOOK_S
+    pause_s = (WATCHFUL_LOOK_S if look.is_watchful else CALM_LOOK_S) * max(look.crowd / CROWD, 1.0)
     if look.info.pending_update_count or state.foreign:
         pause_s = TROUBLED_LOOK_S
     return state, Act(Inspect(), pause_s * (0.8 + 0.4 * jitter), may_hurry=True)

@@ -187,6 +187,14 @@ def mute(boot: Boot, channel: Channel) -> int:
         signal.pause()
 
 
+def babbling(boot: Boot, channel: Channel) -> int:
+    """Write what is no message into the pipe in the first life, and live on."""
+    channel.send_now([Ready(None, 1, False)])
+    if boot.generation == 1:
+        os.write(channel._fd, b"\xff nonsense")
+    return _serve(boot, channel)
+
+
 def reborn(boot: Boot, channel: Channel) -> int:
     """Execute something else in place."""
     channel.send_now([Ready(None, 1, False)])
@@ -253,6 +261,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         busy,
         crashing,
         mute,
+        babbling,
         reborn,
         leaking,
         parental,

@@ -85,6 +85,10 @@ class PlayedRouter:
     gone: list[tuple[BotId, bool]] = field(default_factory=list)
     taken_over: dict[BotId, RouteRecord] = field(default_factory=dict)
     charge: bool = False
+    #: Since when bots have nothing to do; who is not in here has.
+    idle: dict[BotId, float] = field(default_factory=dict)
+    #: Bots that updates wait for.
+    waiting: set[BotId] = field(default_factory=set)
 
     def worker_ready(self, bot_id: BotId, generation: Generation, send: Send) -> None:
         assert bot_id not in self.sends, "a second worker beside one that is not gone"
@@ -106,6 +110,12 @@ class PlayedRouter:
 
     async def take_over(self, bot_id: BotId, generation: Generation, record: RouteRecord) -> None:
         self.taken_over[bot_id] = record
+
+    def waits(self, bot_id: BotId) -> bool:
+        return bot_id in self.waiting
+
+    def idle_since(self, bot_id: BotId) -> float | None:
+        return self.idle.get(bot_id)
 
     def deliver(self, bot_id: str, seq: int, raw: bytes = b"{}") -> None:
         self.sends[BotId(bot_id)]([Deliver(seq, seq, raw)])

@@ -171,6 +171,14 @@ async def test_a_worker_without_its_pipe_is_replaced(tmp_path, behaviour, monkey
         assert not lives(view.pid or 0)
 
 
+async def test_a_worker_that_writes_nonsense_is_replaced_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_handle, "BROKEN_GRACE_S", 3600.0)
+    patient = limits(min_free_memory=0.0, worker_timeout=3600)
+    async with staged(settings(tmp_path, bot("shop", "babbling", tmp_path), limits=patient)) as stage:
+        await await_until(lambda: stage.view().generation == 2, what="the next worker")
+        await stage.reaches(State.RUNNING)
+
+
 async def test_commands_are_remembered_for_the_next_master(tmp_path):
     store = MemoryStore()
     configuration = settings(tmp_path, bot("shop", "serve", tmp_path), bot("support", "serve", tmp_path))

@@ -49,6 +49,7 @@ become(Path(sys.argv[1]), handover(write, read, spare))
 def handover(lock: int, unix: int, tcp: int) -> Handover:
     return Handover(
         version="0.0.1",
+        program="/srv/brama-supervisor",
         config="/srv/brama.yaml",
         state_dir="/srv/state",
         base_url="http://127.0.0.1:1",

@@ -146,7 +146,7 @@ def test_a_webhook_address_that_is_not_handed_over_must_be_free(project: Project
         control = ControlRecord("127.0.0.1", 0)
         project.draft = project.draft_for(control)
         assert f"webhook.port: 127.0.0.1:{port} is taken by another process" in project.refusal()
-        project.draft = project.draft_for(control, WebhookRecord(None, port, False))
+        project.draft = project.draft_for(control, WebhookRecord(None, port))
         assert project.proof().bots == {"shop": 1001}
 
 

@@ -82,6 +82,8 @@ class Master:
         self._frames = FrameReader()
         self._at_end = False
         self._seq = 0
+        self._delivered: dict[int, Deliver] = {}
+        self._knows_of_retry = False
         ours, theirs = socket.socketpair()
         self._socket = ours
         self.pid = nursery.fork(theirs.fileno())
@@ -98,7 +100,9 @@ class Master:
         """Deliver updates in one frame; return their row numbers, which count from 1."""
         seqs = range(self._seq + 1, self._seq + 1 + len(raws))
         self._seq += len(raws)
-        self.send(*(Deliver(seq, seq, raw) for seq, raw in zip(seqs, raws, strict=True)))
+        delivered = [Deliver(seq, seq, raw) for seq, raw in zip(seqs, raws, strict=True)]
+        self._delivered |= {message.seq: message for message in delivered}
+        self.send(*delivered)
         return list(seqs)
 
     def say(self, text: str, **more: Any) -> int:
@@ -130,7 +134,16 @@ class Master:
                 chunk = b""
             self._at_end = not chunk
             for body in self._frames.feed(chunk):
-                self.said.extend(decode_from_worker(body))
+                for said in decode_from_worker(body):
+                    self.said.append(said)
+                    self._deliver_again(said)
+
+    def _deliver_again(self, said: FromWorker) -> None:
+        """Hand over once more what came back for the sake of a retry."""
+        if isinstance(said, Failed):
+            self._knows_of_retry |= said.retry_after_s is not None or said.before_send
+        elif isinstance(said, Returned) and self._knows_of_retry:
+            self.send(*(self._delivered.pop(seq) for seq in said.seqs if seq in self._delivered))
 
     def all_said(self, kind: type[M]) -> list[M]:
         """Return the messages of one kind so far."""

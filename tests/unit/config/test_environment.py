@@ -16,6 +16,13 @@ def test_the_masters_less_every_named_variable_plus_the_bots_own(project: Projec
         "ALLOWED_API_KEY": "key",
         "BRAMA_API__PORT": "0",
         "COPY": made_up_token(2),
+        "NOTIFY_SOCKET": "/run/systemd/notify",
+        "WATCHDOG_USEC": "30000000",
+        "WATCHDOG_PID": "1",
+        "LISTEN_FDS": "1",
+        "CREDENTIALS_DIRECTORY": "/run/credentials/brama-supervisor.service",
+        "JOURNAL_STREAM": "8:1",
+        "INVOCATION_ID": "f00",
     }
     settings = project.load(
         """
@@ -27,7 +34,7 @@ def test_the_masters_less_every_named_variable_plus_the_bots_own(project: Projec
         master,
     )
     first, second = settings.bots
-    common = {"PATH": "/bin", "REDIS_URL": "redis://h"}
+    common = {"PATH": "/bin", "REDIS_URL": "redis://h", "INVOCATION_ID": "f00"}
     assert bot_environment(first, master) == {**common, "LANG": "de", "DB": "x:hush"}
     assert bot_environment(second, master) == {**common, "LANG": "C", "BOT_TOKEN": made_up_token(2)}
 

@@ -55,9 +55,16 @@ def test_progress_names_no_more_bots_than_fit():
 def test_progress_of_a_fleet_that_is_up_and_of_one_that_stops():
     up = progress_of(status(worker("a"), worker("b", state="SLEEPING", pid=None)))
     assert up.is_settled
-    assert describe_progress(up) == "2 of 2 bots running"
+    assert describe_progress(up) == "1 of 2 bots running, 1 sleeping"
     stopping = progress_of(status(worker("a"), worker("b", pid=None), state=MasterState.STOPPING))
     assert describe_progress(stopping, stopping_from=200) == "stopping 199/200"
+
+
+def test_who_waits_for_an_idle_bots_place_has_not_arrived():
+    reason = reasons.making_room("2 bots run, which is limits.max_workers")  # as the fleet says it
+    found = progress_of(status(worker("a"), worker("b", state="WAITING", reason=reason, pid=None)))
+    assert (found.settled, found.troubles) == (1, ())
+    assert judge(Verb.START, 1, worker("b", state="WAITING", reason=reason)) is Outcome.PENDING
 
 
 def test_an_empty_fleet_is_settled():

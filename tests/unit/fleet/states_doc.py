@@ -25,11 +25,14 @@ from supervisor.fleet.policy.events import (
     RestartCommanded,
     Retired,
     ShutdownCommanded,
+    SleepAgreed,
+    SleepRefused,
     SpawnFailed,
     SpawnSucceeded,
     StartCommanded,
     StopCommanded,
     TokenRejected,
+    UpdatesWaited,
     WorkerExited,
 )
 from supervisor.fleet.policy.lifecycle import step
@@ -40,11 +43,12 @@ BEGIN = "<!-- tables: written by `python -m tests.unit.fleet.states_doc`, held b
 
 NOW = 10_000.0
 DEADLINE_AT = NOW + 10.0
-LIMITS = Limits()
+LIMITS = Limits(idle_timeout_s=1800.0)
 
 #: What can happen, in words, and an event that stands for it.
 EVENTS: dict[str, Event] = {
     "the master starts": MasterStarted(),
+    "the master starts, it slept": MasterStarted(slept=True),
     "`start`": StartCommanded(),
     "`restart`": RestartCommanded(),
     "`stop`": StopCommanded(),
@@ -59,6 +63,7 @@ EVENTS: dict[str, Event] = {
     "identity known": IdentityKnown(),
     "Bot API unreachable": IdentityUnreachable("connection refused"),
     "token rejected": TokenRejected("401 Unauthorized"),
+    "updates wait for it": UpdatesWaited(),
     "forked": SpawnSucceeded(4711),
     "fork failed, or withdrawn": SpawnFailed("Resource temporarily unavailable"),
     "no room": CapacityRefused("limits.max_workers"),
@@ -67,6 +72,8 @@ EVENTS: dict[str, Event] = {
     "last words: it cannot work": BootFailed(True, "no module named shop"),
     "last words: network": BootFailed(False, "connection refused"),
     "heartbeat": HeartbeatReceived(1),
+    "asked, it agrees to sleep": SleepAgreed(),
+    "asked, it stays awake": SleepRefused("2 jobs are scheduled"),
     "third memory sample over the cap": MemorySampled(LIMITS.memory_bytes + 1),
     "pipe closed, process alive": LinkBroken("closed its pipe"),
     "exit, a death": WorkerExited(code=1),
@@ -85,6 +92,7 @@ SEQUELS: dict[str, tuple[Sequel, Wanted, float]] = {
     "memory over the cap, 10 min or more after the start": (Sequel.RECYCLE, Wanted.RUNNING, 600.0),
     "memory over the cap, earlier": (Sequel.RECYCLE, Wanted.RUNNING, 60.0),
     "hung, or deaf": (Sequel.DEATH, Wanted.RUNNING, 60.0),
+    "it agreed to sleep": (Sequel.SLEEP, Wanted.RUNNING, 60.0),
     "last words: network": (Sequel.DEFER, Wanted.RUNNING, 60.0),
     "cannot work; token rejected; never polled": (Sequel.GIVE_UP, Wanted.RUNNING, 60.0),
 }

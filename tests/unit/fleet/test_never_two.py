@@ -39,18 +39,21 @@ from supervisor.fleet.policy.events import (
     RestartCommanded,
     Retired,
     ShutdownCommanded,
+    SleepAgreed,
+    SleepRefused,
     SpawnFailed,
     SpawnSucceeded,
     StartCommanded,
     StopCommanded,
     TokenRejected,
+    UpdatesWaited,
     WorkerExited,
 )
 from supervisor.fleet.policy.lifecycle import step
 from supervisor.fleet.policy.model import ALIVE, FORKING, TIMED, Limits, Phase, State, Wanted, Worker
 from supervisor.fleet.policy.succession import inherit
 
-LIMITS = Limits(budget=2)
+LIMITS = Limits(budget=2, idle_timeout_s=60.0)
 
 
 class World(RuleBasedStateMachine):
@@ -109,11 +112,11 @@ class World(RuleBasedStateMachine):
             case Remember(wanted):
                 self.remembered = wanted
 
-    @initialize(wanted=st.sampled_from(Wanted))
-    def begin(self, wanted: Wanted) -> None:
+    @initialize(wanted=st.sampled_from(Wanted), slept=st.booleans())
+    def begin(self, wanted: Wanted, slept: bool) -> None:
         self.worker = Worker(wanted=wanted)
         self.remembered = wanted
-        self.tell(MasterStarted())
+        self.tell(MasterStarted(slept))
 
     @rule(event=st.sampled_from([StartCommanded(), StopCommanded(), RestartCommanded()]))
     def command(self, event: Event) -> None:
@@ -132,6 +135,7 @@ class World(RuleBasedStateMachine):
                 IdentityKnown(),
                 IdentityUnreachable("x"),
                 TokenRejected("401"),
+                UpdatesWaited(),
                 CapacityFreed(),
             ]
         )
@@ -181,6 +185,8 @@ class World(RuleBasedStateMachine):
                 BootFailed(True, "no"),
                 BootFailed(False, "no"),
                 HeartbeatReceived(1),
+                SleepAgreed(),
+                SleepRefused("2 jobs are scheduled"),
                 MemorySampled(LIMITS.memory_bytes + 1),
                 LinkBroken("no"),
             ]
@@ -248,7 +254,9 @@ class World(RuleBasedStateMachine):
         for _ in range(40):
             if self.worker.state in (State.STOPPED, State.RUNNING, State.FATAL, State.WAITING):
                 return
-            if self.forking is not None:
+            if self.worker.state is State.SLEEPING:
+                self.tell(UpdatesWaited())
+            elif self.forking is not None:
                 self.answer_fork("forked")
             elif self.worker.phase is Phase.IDENTITY:
                 self.tell(IdentityKnown())

@@ -24,6 +24,11 @@ def test_only_harmless_variables_reach_the_zygote():
     assert json.loads(given["BRAMA_ZYGOTE"]) == {"preload": ["numpy"], "project_root": "/srv/bots"}
 
 
+def test_a_library_that_is_preloaded_keeps_what_configures_it():
+    environ = {"LD_PRELOAD": "libfaketime.so.1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    assert zygote_environment(environ, [], ROOT).items() >= environ.items()
+
+
 def test_the_zygote_finds_this_installation_and_what_the_operator_added():
     home = str(Path(brama.__file__).resolve().parents[1])
     path = zygote_environment({"PYTHONPATH": "/opt/libs"}, [], ROOT)["PYTHONPATH"].split(os.pathsep)

@@ -71,6 +71,7 @@ ROUTE = RouteRecord(
 )
 FULL = Handover(
     version="0.1.0",
+    program="/srv/bots/current/brama-supervisor",
     config="/srv/bots/brama.yaml",
     state_dir="/srv/bots/state",
     base_url="https://api.telegram.org",
@@ -79,7 +80,7 @@ FULL = Handover(
     started_at=1.0,
     hot_restarts=3,
     control=ControlRecord("127.0.0.1", 8080, 4, 5),
-    webhook=WebhookRecord(None, 8443, False, 6, (7, 8)),
+    webhook=WebhookRecord(None, 8443, 6, (7, 8)),
     bots=[BOT, msgspec.structs.replace(BOT, bot_id="news", worker=Worker(), process=None)],
     lock=3,
     routes={"shop": ROUTE},

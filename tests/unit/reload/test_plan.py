@@ -136,6 +136,7 @@ def test_a_certificate_is_exchanged_and_tls_itself_is_not():
 def test_every_section_is_decided_on():
     sections = {name for name in Settings.model_fields if name not in {"bots", "notices", "withheld"}}
     live = {"mode", "limits", "heartbeat", "restart", "stop", "delivery", "webhook", "bots_source"}
+    live |= {"idle_timeout", "idle_unsafe"}
     assert live | set(PINNED) | {"config_path", "project_root"} == sections
 
 

@@ -18,6 +18,7 @@ from supervisor.updates.policy.polling import (
 )
 from supervisor.updates.policy.registration import (
     CALM_LOOK_S,
+    CROWD,
     HEAL_AFTER_S,
     PACE_S,
     TROUBLED_LOOK_S,
@@ -155,6 +156,9 @@ def test_another_address_of_our_own_is_no_conflict(settled: History):
     [
         (seen(OURS), CALM_LOOK_S),
         (seen(OURS, is_watchful=True), WATCHFUL_LOOK_S),
+        (seen(OURS, crowd=CROWD), CALM_LOOK_S),
+        (seen(OURS, crowd=10 * CROWD), 10 * CALM_LOOK_S),
+        (seen(Info(URL, False, 3, 40, ("message", "poll")), crowd=10 * CROWD), TROUBLED_LOOK_S),
         (seen(Info(URL, False, 3, 40, ("message", "poll"))), TROUBLED_LOOK_S),
         (seen(Info(URL, False, 3, 40, ("message", "poll")), is_watchful=True), TROUBLED_LOOK_S),
     ],

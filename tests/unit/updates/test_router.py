@@ -9,7 +9,7 @@ import pytest
 
 from brama.ids import BotId, Generation, Seq, TelegramId, UpdateId
 from brama.messages import Begun, Deliver, Failed, Processed, Released, Returned, ToWorker
-from supervisor.updates.model import CommitFailedError, Reason, Row, Source
+from supervisor.updates.model import Backlog, CommitFailedError, Reason, Row, Source
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
 from supervisor.updates.router import MAX_ROWS_IN_MEMORY, Router, RouterSettings
@@ -54,6 +54,9 @@ class MemoryInbox:
             self.broken = False
             raise CommitFailedError("the disk is away")
         return [row for seq, row in sorted(self.rows.items()) if seq > after_seq][:max_rows]
+
+    def backlog(self, source: Source) -> Backlog:
+        return Backlog(len(self.rows) - len(self.ends), 0)
 
     def processed(self, seqs: Sequence[Seq]) -> None:
         self.ends += [("processed", seq) for seq in seqs]
@@ -205,3 +208,47 @@ async def test_a_draining_worker_is_handed_nothing_more_and_may_give_back(stage:
     assert not stage.router.worker_gone(SHOP, commanded=True)
     stage.ready()
     await await_until(lambda: stage.handed == [1, 1, 2], what="both, in order")
+
+
+async def test_who_has_no_worker_is_named_when_updates_come(stage: Stage) -> None:
+    named: list[str] = []
+    stage.router.call_when_waiting(named.append)
+    assert not stage.router.waits(SHOP)
+    stage.router.arrived(SHOP, stage.inbox.add(1))
+    await await_until(lambda: named == [SHOP], what="the name")
+    assert stage.router.waits(SHOP)
+    stage.ready()
+    await stage.wait_handed(1)
+    assert not stage.router.waits(SHOP)
+    stage.router.arrived(SHOP, stage.inbox.add(1))
+    await stage.wait_handed(2)
+    assert named == [SHOP]
+    stage.router.worker_gone(SHOP, commanded=True)
+    assert stage.router.waits(SHOP)
+
+
+async def test_idle_is_who_is_done_with_all_there_was(stage: Stage) -> None:
+    stage.inbox.add(2)
+    stage.ready()
+    await stage.wait_handed(2)
+    assert stage.router.idle_since(SHOP) is None
+    stage.said(Begun([1, 2]), Released([1, 2]), Processed([1]))
+    assert stage.router.idle_since(SHOP) is None
+    stage.said(Processed([2]))
+    since = stage.router.idle_since(SHOP)
+    assert since is not None
+    stage.router.arrived(SHOP, stage.inbox.add(1))
+    assert stage.router.idle_since(SHOP) is None
+    await stage.wait_handed(3)
+    stage.said(Begun([3]), Released([3]), Processed([3]))
+    assert (stage.router.idle_since(SHOP) or 0.0) > since
+
+
+async def test_a_retry_that_waits_is_business(stage: Stage) -> None:
+    stage.inbox.add(1)
+    stage.ready()
+    await stage.wait_handed(1)
+    stage.said(Failed(1, "telegram.error.RetryAfter", "", "", 3600.0, before_send=False, wrote=False))
+    assert stage.router.in_flight(SHOP).count == 0
+    assert stage.router.idle_since(SHOP) is None
+    assert stage.router.waits(SHOP)

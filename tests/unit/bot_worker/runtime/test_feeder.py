@@ -56,6 +56,26 @@ def test_no_more_than_the_processor_takes_on():
     assert len(feeder) == 0
 
 
+def test_after_a_failure_all_goes_back_until_the_master_has_decided_anew():
+    feeder, channel, _ = a_feeder()
+    application = an_application()
+    for number in (1, 2, 3):
+        feeder.deliver(update(number))
+    feeder.open(application)
+    assert ids(application) == [1]
+    feeder.give_back(failed=1)
+    feeder.freed()
+    feeder.deliver(update(4))  # was on its way
+    assert channel.sent == [Returned([2, 3]), Returned([4])]
+    for number in (3, 5):
+        feeder.deliver(update(number))
+    feeder.fill()
+    feeder.freed()
+    feeder.fill()
+    assert ids(application) == [3, 5]
+    assert len(channel.sent) == 2
+
+
 def test_closing_gives_back_what_no_handler_has_seen():
     feeder, channel, tracker = a_feeder()
     application = an_application(slots=2)

@@ -7,7 +7,7 @@ from bot_worker.runtime.notices import Notices
 from bot_worker.runtime.outbox import Outbox
 from bot_worker.runtime.policy.failure import Failure
 from bot_worker.runtime.tracker import Entry
-from brama.messages import Begun, Notice, Processed, Released, Returned
+from brama.messages import Begun, Failed, Notice, Processed, Released, Returned
 from tests.unit.bot_worker.runtime.fakes import FakeChannel
 
 
@@ -96,6 +96,16 @@ async def test_an_update_that_ends_during_a_saving_waits_for_the_next():
     await acknowledger.settle()
     await turn()
     assert channel.sent == [Processed([1]), Processed([2])]
+
+
+async def test_what_is_to_be_tried_again_waits_for_no_saving():
+    acknowledger, application, channel = an_acknowledger()
+    failed = Entry(1, None)
+    failed.failure = Failure("telegram.error.RetryAfter", "", "", retry_after_s=3.0, before_send=False)
+    acknowledger.done(failed)
+    await turn()
+    assert [type(message) for message in channel.sent] == [Failed]
+    assert application.started == 0
 
 
 async def test_a_failed_saving_keeps_its_group_in_order():
