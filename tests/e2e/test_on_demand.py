@@ -150,9 +150,12 @@ def test_a_bot_that_never_sleeps_keeps_its_place(fleet: Fleet):
     fleet.sections["limits"] = {"min_free_memory": "0%", "max_workers": 1}
     fleet.sections["idle_timeout"] = "1s"
     fleet.add("shop", NAPPING, idle_timeout="0s")
-    fleet.add("news", NAPPING)
+    fleet.add("news", NAPPING, enabled=False)
     fleet.start()
     fleet.wait_state("RUNNING", "shop")
+    fleet.entries["news"]["enabled"] = True
+    fleet.configure()
+    assert fleet.run("reload").returncode == 0
     fleet.wait_state("WAITING", "news")
     assert fleet.worker("shop").idle_timeout_ms is None
     assert fleet.worker("news").idle_timeout_ms == 1000
@@ -232,19 +235,6 @@ def test_a_replayed_dead_letter_wakes_it(fleet: Fleet, tmp_path: Path):
     there.touch()
     assert fleet.replay(letter.letter.id) == 1
     assert shop.wait_answers(1) == ["it is there"]
-
-
-def test_sleepers_sleep_on_through_a_hot_restart(fleet: Fleet):
-    shop, news = add(fleet, "shop"), add(fleet, "news")
-    fleet.start_and_wait()
-    wait_asleep(fleet)
-    assert fleet.run("restart").returncode == 0
-    assert {worker.state for worker in fleet.status().workers} == {"SLEEPING"}
-    assert [worker.restarts for worker in fleet.status().workers] == [0, 0]
-    shop.ask("pid")
-    assert fleet.worker("shop").wakes == 1
-    assert fleet.run("restart").returncode == 0
-    assert news.ask("pid") != shop.ask("pid")
 
 
 def test_a_master_that_is_replaced_lets_it_sleep(fleet: Fleet):
