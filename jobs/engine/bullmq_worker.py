@@ -88,15 +88,13 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
 
     async def run(self) -> None:
         """See Consumer."""
-        while not self.closing:
-            try:
-                await self._client.ping()
-                break
-            except (RedisError, OSError) as error:
-                log.warning("queue.unreachable", queue=self.name, error=str(error))
+        try:
+            while not self.closing and not await self._is_reachable():
                 await asyncio.sleep(_RECONNECT_S)
-        if not self.closing:
-            await super().run()
+            if not self.closing:
+                await super().run()
+        finally:
+            await self._client.aclose()
 
     async def pause(self) -> None:
         """See Consumer."""
@@ -157,6 +155,14 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
             self.jobs.discard((job, token))
             self.lockManager.untrack_job(job.id)
             self._slots.release()
+
+    async def _is_reachable(self) -> bool:
+        try:
+            await self._client.ping()
+        except (RedisError, OSError) as error:
+            log.warning("queue.unreachable", queue=self.name, error=str(error))
+            return False
+        return True
 
     async def _settle(self, job: Any, token: str, outcome: Outcome) -> None:
         match outcome:
