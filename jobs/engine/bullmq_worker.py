@@ -89,8 +89,7 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
     async def run(self) -> None:
         """See Consumer."""
         try:
-            while not self.closing and not await self._is_reachable():
-                await asyncio.sleep(_RECONNECT_S)
+            await self._wait_reachable()
             if not self.closing:
                 await super().run()
         finally:
@@ -156,13 +155,15 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
             self.lockManager.untrack_job(job.id)
             self._slots.release()
 
-    async def _is_reachable(self) -> bool:
-        try:
-            await self._client.ping()
-        except (RedisError, OSError) as error:
-            log.warning("queue.unreachable", queue=self.name, error=str(error))
-            return False
-        return True
+    async def _wait_reachable(self) -> None:
+        """Return when the server answers, or when the worker closes."""
+        while not self.closing:
+            try:
+                await self._client.ping()
+                return
+            except (RedisError, OSError) as error:
+                log.warning("queue.unreachable", queue=self.name, error=str(error))
+            await asyncio.sleep(_RECONNECT_S)
 
     async def _settle(self, job: Any, token: str, outcome: Outcome) -> None:
         match outcome:

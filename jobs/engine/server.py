@@ -12,6 +12,7 @@ import hashlib
 import os
 import signal
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from brama.clock import monotonic_s
-from brama.errors import StateError
+from brama.errors import ConfigError, StateError
 from brama.log import get_logger
 from jobs.linux import die_with_parent
+from jobs.policy.endpoint import server_url
 
 log = get_logger(__name__)
 
@@ -179,6 +181,18 @@ class QueueServer:
                 await self._launch()
             except (StateError, OSError) as error:
                 log.error("queue.server_not_started", error=str(error))
+
+
+def locate_server(state_dir: Path, environment: Mapping[str, str]) -> str:
+    """Return the URL of the server that the environment names, else of the one of this state directory.
+
+    Raises:
+        ConfigError: the environment names none that can be.
+    """
+    try:
+        return server_url(environment) or f"unix://{_socket_path(state_dir.absolute() / FOLDER)}"
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _socket_path(folder: Path) -> Path:

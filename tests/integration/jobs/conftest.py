@@ -8,6 +8,7 @@ import pytest
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.programs import find_program
 from jobs.engine.server import QueueServer
+from tests.integration.jobs.processes import House, house
 
 
 @pytest.fixture
@@ -23,3 +24,9 @@ async def queue(server: QueueServer) -> AsyncIterator[BullQueue]:
     queue = BullQueue(server.url)
     yield queue
     await queue.close()
+
+
+@pytest.fixture
+async def at(server: QueueServer, tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path, server) as opened:
+        yield opened
