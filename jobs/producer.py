@@ -179,6 +179,6 @@ def _plain(job_type: JobType[Any], payload: BaseModel) -> Any:
         raise TypeError(
             f"job {job_type.name}: takes {job_type.payload.__name__}, not {type(payload).__name__}"
         )
-    data = payload.model_dump(mode="json")
+    data = payload.model_dump(mode="json", warnings=False)
     job_type.payload.model_validate(data)
     return data

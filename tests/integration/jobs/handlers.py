@@ -52,7 +52,7 @@ async def say(payload: Work, context: JobContext) -> Done:
     return Done(said=payload.text)
 
 
-@job("SAY_BLOCKING", timeout="30s", backoff=SOON)
+@job("SAY_BLOCKING", backoff=SOON)
 def say_blocking(payload: Work, context: JobContext) -> Done:
     context.progress(50)
     context.log(f"saying {payload.text}")
@@ -109,6 +109,13 @@ async def _obstinate() -> None:
 async def overtime(payload: Work, context: JobContext) -> None:
     note(payload, f"{context.attempt} {payload.text} {os.getpid()}")
     await (_obstinate() if payload.text == "obstinate" else asyncio.Event().wait())
+
+
+@job("OBSTINATE")
+async def obstinate(payload: Work, context: JobContext) -> None:
+    note(payload, f"{context.attempt} {payload.text}")
+    if payload.gate is not None and not payload.gate.exists():
+        await _obstinate()
 
 
 @job("OVERTIME_BLOCKING", timeout="1s", attempts=1)

@@ -11,7 +11,7 @@ from jobs.engine.connections import worker_client
 from jobs.engine.port import Completed, Failed, HandedBack, Retried, TakenJob
 from jobs.engine.server import QueueServer
 from jobs.errors import EngineUnavailableError
-from jobs.policy.limits import LOCK_S
+from jobs.policy.limits import COMPLETED_KEPT, LOCK_S
 from tests.integration.jobs.stage import QUEUE, Processing, consuming, new_job, redis
 from tests.ports import free_port
 from tests.waiting import await_until
@@ -130,6 +130,16 @@ async def test_a_failed_job_stays_whatever_its_producer_wanted(server: QueueServ
         await theirs.add("REPORT", {}, {"jobId": "a", "removeOnFail": True, "attempts": 1})
         async with consuming(server.url, Processing(Failed("no", ""))):
             await await_until(lambda: in_state(queue, "a", "failed"))
+
+
+async def test_a_thousand_completed_jobs_are_kept(server: QueueServer, queue: BullQueue):
+    for number in range(COMPLETED_KEPT + 5):
+        await queue.add(new_job(f"j{number}"))
+    process = Processing()
+    async with consuming(server.url, process, slots=4) as consumer:
+        await await_until(lambda: len(process.taken) == COMPLETED_KEPT + 5 and not consumer.jobs)
+    assert (await queue.counts(QUEUE))["completed"] == COMPLETED_KEPT
+    assert await queue.find(QUEUE, "j0") is None
 
 
 async def test_the_cap_on_concurrency_holds_over_all_workers(server: QueueServer, queue: BullQueue):
