@@ -13,7 +13,7 @@ import pytest
 from bot_worker import child
 from brama.frames import encode_frame
 from brama.marks import comm_mark
-from brama.messages import BootFailed, Drain
+from brama.messages import PROTOCOL_VERSION, BootFailed, Drain
 from tests.integration.zygote_master import INSTANCE, Master, Worker, WorkerError, token_of
 from tests.waiting import wait_until
 
@@ -267,7 +267,7 @@ def test_a_log_that_cannot_be_written_is_said(master):
 def test_another_protocol_is_refused(master):
     detail, code = master.refusal(protocol=99)
     assert code == 78
-    assert detail.startswith("the master speaks protocol 99, this worker 1: ")
+    assert detail.startswith(f"the master speaks protocol 99, this worker {PROTOCOL_VERSION}: ")
 
 
 @pytest.mark.parametrize(

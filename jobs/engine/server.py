@@ -1,0 +1,204 @@
+"""Runs a Redis or Valkey of our own, for machines that have none to offer.
+
+It listens on a unix socket only, appends every write to a file before it answers and syncs that file once a
+second: a crash of any process loses nothing, a power cut at most the last second.
+
+Runs in: master.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from brama.clock import monotonic_s
+from brama.errors import ConfigError, StateError
+from brama.log import get_logger
+from jobs.linux import die_with_parent
+from jobs.policy.endpoint import server_url
+
+log = get_logger(__name__)
+
+FOLDER = "queue"
+MAX_MEMORY = "256mb"
+_SOCKET = "redis.sock"
+#: A socket's path has 108 bytes in Linux, the last one being a zero.
+_MAX_PATH_BYTES = 107
+#: How long a server may take to read its file at start, and to end; seconds.
+_START_S = 60.0
+_STOP_S = 10.0
+#: Waits before the server is started again after an unexpected end; a run of _HEALTHY_S forgets earlier ends.
+_FIRST_RESTART_S = 0.5
+_LONGEST_RESTART_S = 10.0
+_HEALTHY_S = 60.0
+_LOOK_S = 0.05
+
+
+class QueueServer:
+    """A server process in a folder of its own, started again whenever it ends by itself.
+
+    Args:
+        program: redis-server or valkey-server.
+        state_dir: its data goes into the folder ``queue`` in there.
+    """
+
+    def __init__(self, program: Path, state_dir: Path) -> None:
+        self._program = program
+        self._folder = state_dir.absolute() / FOLDER
+        self._socket = _socket_path(self._folder)
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._lock: int | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, None while there is none."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the server and return once it takes commands.
+
+        Raises:
+            StateError: the folder is in use or cannot be written, or the server does not come up.
+        """
+        try:
+            for folder in (self._folder, self._socket.parent):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if (found := folder.lstat()).st_uid != os.geteuid() or found.st_mode & 0o022:
+                    raise StateError(f"{folder}: is not ours alone; remove it, or set another state_dir")
+        except OSError as error:
+            raise StateError(f"{error.filename}: cannot be made: {error.strerror}; set state_dir") from None
+        await self._take_lock()
+        try:
+            await self._launch()
+        except BaseException:
+            await self.stop()
+            raise
+        self._keeper = asyncio.create_task(self._keep(), name="queue-server")
+
+    async def stop(self) -> None:
+        """End the server, its file being synced, and let go of the folder."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), _STOP_S)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _take_lock(self) -> None:
+        """Take the folder's lock. Servers inherit it: one that outlives its master for a moment holds it."""
+        path = self._folder / "lock"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = monotonic_s() + _STOP_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if monotonic_s() >= deadline:
+                    os.close(fd)
+                    raise StateError(
+                        f"{path}: another queue server runs on this folder; stop it, or set another state_dir"
+                    ) from None
+            await asyncio.sleep(_LOOK_S)
+        self._lock = fd
+
+    async def _launch(self) -> None:
+        assert self._lock is not None
+        self._socket.unlink(missing_ok=True)
+        # fmt: off
+        options = (
+            "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "600",
+            "--dir", str(self._folder), "--logfile", str(self._folder / "server.log"), "--daemonize", "no",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+            "--maxmemory", MAX_MEMORY, "--maxmemory-policy", "noeviction",
+        )
+        # fmt: on
+        self._process = await asyncio.create_subprocess_exec(
+            self._program,
+            *options,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=(self._lock,),
+            start_new_session=True,  # a Ctrl-C is for the master, which ends the server last
+            preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),
+        )
+        await self._wait_ready(self._process)
+        log.info("queue.server_started", pid=self._process.pid, program=str(self._program))
+
+    async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
+        client = Redis.from_url(self.url)
+        deadline = monotonic_s() + _START_S
+        try:
+            while process.returncode is None and monotonic_s() < deadline:
+                try:
+                    await client.ping()
+                except (RedisError, OSError):  # not there yet, or reading its file
+                    await asyncio.sleep(_LOOK_S)
+                else:
+                    return
+        finally:
+            await client.aclose()
+        raise StateError(
+            f"jobs: {self._program} does not come up (exit code {process.returncode}); "
+            f"{self._folder / 'server.log'} says why"
+        )
+
+    async def _keep(self) -> None:
+        """Start the server again each time it ends; only ``stop`` ends this."""
+        wait_s = _FIRST_RESTART_S
+        while True:
+            assert self._process is not None
+            started_at = monotonic_s()
+            code = await self._process.wait()
+            log.error("queue.server_exited", code=code)
+            if monotonic_s() - started_at >= _HEALTHY_S:
+                wait_s = _FIRST_RESTART_S
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, _LONGEST_RESTART_S)
+            try:
+                await self._launch()
+            except (StateError, OSError) as error:
+                log.error("queue.server_not_started", error=str(error))
+
+
+def locate_server(state_dir: Path, environment: Mapping[str, str]) -> str:
+    """Return the URL of the server that the environment names, else of the one of this state directory.
+
+    Raises:
+        ConfigError: the environment names none that can be.
+    """
+    try:
+        return server_url(environment) or f"unix://{_socket_path(state_dir.absolute() / FOLDER)}"
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _socket_path(folder: Path) -> Path:
+    """Return the socket's path: in ``folder``, or where that is too long in a folder named by its hash."""
+    path = folder / _SOCKET
+    if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"brama-queue-{os.geteuid()}-{digest}" / _SOCKET

@@ -1,0 +1,130 @@
+"""Child processes for ``def`` handlers, kept warm between jobs.
+
+A handler that blocks would keep the event loop from renewing locks, and the job would be run twice; one that
+takes too long can be ended in no other way than with its process.
+
+Runs in: job worker.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from brama.frames import FrameReader, encode_frame
+from jobs.context import LogLine, Progress, Report
+from jobs.engine.port import TakenJob
+from jobs.execution.attempt import Ending, Returned
+from jobs.linux import die_with_parent
+from jobs.policy.verdict import Cause, Failure
+
+_CHUNK_BYTES = 65536
+
+
+class Children:
+    """Processes that run one handler each at a time; as many as there were jobs at once.
+
+    Args:
+        modules: where the types are.
+    """
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = modules
+        self._idle: list[_Child] = []
+
+    async def run(self, job: TakenJob, report: Callable[[Report], None]) -> Ending:
+        """Run the handler of ``job``; if this is cancelled the handler's process group is killed."""
+        child = self._idle.pop() if self._idle else await _Child.start(self._modules)
+        try:
+            ending = await child.run(job, report)
+        except BaseException:
+            child.kill()
+            raise
+        if ending is None:
+            code = await child.wait()
+            return Failure(Cause.ERROR, f"the handler's process ended ({_name_of(code)})")
+        self._idle.append(child)
+        return ending
+
+    async def close(self) -> None:
+        """End the idle ones."""
+        children, self._idle = self._idle, []
+        for child in children:
+            child.kill()
+        for child in children:
+            await child.wait()
+
+
+class _Child:
+    """One process and the socket to it."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._frames = FrameReader()
+
+    @classmethod
+    async def start(cls, modules: Sequence[str]) -> "_Child":
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "jobs.execution.child", str(theirs.fileno()), *modules,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # so that whatever the handler starts can be ended with it
+                preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL),
+            )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(process, *await asyncio.open_connection(sock=ours))
+
+    async def run(self, job: TakenJob, report: Callable[[Report], None]) -> Ending | None:
+        """Return how the handler ended, None if its process did."""
+        order = {name: getattr(job, name) for name in ("queue", "name", "job_id", "attempt", "data")}
+        with suppress(OSError):  # it is gone; the end of what it said comes next
+            self._writer.write(encode_frame(json.dumps(order).encode()))
+            await self._writer.drain()
+        while chunk := await self._read():
+            for frame in self._frames.feed(chunk):
+                match json.loads(frame):
+                    case {"progress": value}:
+                        report(Progress(value))
+                    case {"log": text}:
+                        report(LogLine(text))
+                    case {"failure": fields}:
+                        return Failure(**fields | {"cause": Cause(fields["cause"])})
+                    case {"result": result}:
+                        return Returned(result)
+        self.kill()
+        return None
+
+    def kill(self) -> None:
+        """End the process and whatever it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._writer.close()
+
+    async def wait(self) -> int:
+        """Return the exit code, negative for a signal, once the process has ended."""
+        return await self._process.wait()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._reader.read(_CHUNK_BYTES)
+        except OSError:
+            return b""
+
+
+def _name_of(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,170 @@
+"""Runs one attempt at a job and says what became of it.
+
+The engine's ``Process``: it raises nothing, and a job that failed for good has its dead letter on disk before
+the engine hears of it.
+
+Runs in: job worker.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from brama.clock import utc_s
+from brama.errors import StateError
+from brama.log import get_logger
+from jobs.context import JobContext
+from jobs.engine.port import Completed, Failed, HandedBack, Outcome, Retried, TakenJob
+from jobs.execution.attempt import Ending, Returned, check_result, failure_of, read_payload
+from jobs.execution.children import Children
+from jobs.execution.reports import Reports
+from jobs.job_type import AnyJobType
+from jobs.policy.backoff import exponential
+from jobs.policy.verdict import Cause, Failure, TryAgain, decide
+from jobs.registry import Registry
+from jobs.storage.dead_letters import DeadLetter, DeadLetters
+
+log = get_logger(__name__)
+
+#: For how long a handler that was cancelled may clean up; after that only its worker's end ends it.
+CLEAN_UP_S = 3.0
+#: After how long a job is tried again whose dead letter could not be written.
+_UNWRITTEN_WAIT_S = 30.0
+#: For failures that no attempt mends; never waited.
+_NO_BACKOFF = exponential("1s")
+
+
+class Runner:
+    """What a worker does with the jobs it takes.
+
+    Args:
+        types: what it knows to do.
+        children: where ``def`` handlers run.
+        letters: where jobs go that failed for good.
+        unfit: called once if a handler cannot be ended; the process has to end then.
+        jitter: 0 up to 1, anew each time.
+    """
+
+    def __init__(
+        self,
+        types: Registry,
+        children: Children,
+        letters: DeadLetters,
+        unfit: Callable[[], None],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._types = types
+        self._children = children
+        self._letters = letters
+        self._unfit = unfit
+        self._jitter = jitter
+        self._draining = asyncio.Event()
+
+    def hand_back(self) -> None:
+        """End the handlers that run, giving their jobs back, and every job that is taken from now on."""
+        self._draining.set()
+
+    async def process(self, job: TakenJob) -> Outcome:
+        """See ``Process``."""
+        if self._draining.is_set():
+            return HandedBack()
+        try:
+            return await self._process(job)
+        except StateError as error:
+            log.error("job.not_buried", queue=job.queue, job=job.job_id, error=str(error))
+            return HandedBack(_UNWRITTEN_WAIT_S)
+
+    async def _process(self, job: TakenJob) -> Outcome:
+        if job.stalls and (letter := await self._letters.open_letter(job.queue, job.job_id, job.attempt)):
+            # Its worker died between writing the letter and telling the engine.
+            return Failed(letter.error, letter.stack)
+        job_type = self._types.find(job.queue, job.name)
+        ending = await self._try(job, job_type)
+        match ending:
+            case None:
+                log.info("job.handed_back", queue=job.queue, job=job.job_id)
+                return HandedBack()
+            case Returned(result):
+                if job.attempt > 1:  # somebody else than us may have retried a job that was given up
+                    await self._letters.resolve_job(job.queue, job.job_id, "completed after a retry")
+                return Completed(result)
+            case Failure():
+                return await self._after(job, job_type, ending)
+
+    async def _try(self, job: TakenJob, job_type: AnyJobType | None) -> Ending | None:
+        """Return how the attempt ended, None if it was ended for somebody else to make it."""
+        if job.given_up is not None:
+            return Failure(Cause.STALLED, job.given_up)
+        if job_type is None:
+            return Failure(
+                Cause.UNKNOWN_TYPE,
+                f'no handler for "{job.name}" in queue {job.queue}; have the worker load its module',
+            )
+        reports = Reports(job)
+        task = asyncio.create_task(self._run(job, job_type, reports))
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait(
+                {task, draining}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            handed_back = self._draining.is_set()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=CLEAN_UP_S)
+                if not task.done():
+                    log.error("job.does_not_end", queue=job.queue, job=job.job_id)
+                    self._unfit()
+            # What ended by itself at the last moment counts as it ended.
+            if task.done() and not task.cancelled():
+                await reports.flush()
+                return task.result()
+        finally:
+            draining.cancel()
+            task.cancel()
+        if handed_back:
+            return None
+        return Failure(Cause.TIMEOUT, f"the attempt took longer than {job_type.timeout_s:g} s")
+
+    async def _run(self, job: TakenJob, job_type: AnyJobType, reports: Reports) -> Ending:
+        payload = read_payload(job_type, job.data)
+        if isinstance(payload, Failure):
+            return payload
+        if not job_type.is_async:
+            return await self._children.run(job, reports.add)
+        context = JobContext(job.job_id, job.queue, job.name, job.attempt, job_type.attempts, reports.add)
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            return check_result(job_type, await job_type(payload, context))
+        except asyncio.CancelledError as error:
+            if task.cancelling():
+                raise
+            return failure_of(error)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if task.cancelling():  # it was ended, and made an error of that
+                raise asyncio.CancelledError from error
+            return failure_of(error)
+
+    async def _after(self, job: TakenJob, job_type: AnyJobType | None, failure: Failure) -> Outcome:
+        attempts, backoff = (job_type.attempts, job_type.backoff) if job_type else (1, _NO_BACKOFF)
+        verdict = decide(failure, job.attempt, attempts, backoff, self._jitter())
+        names = {"queue": job.queue, "job": job.job_id, "type": job.name, "attempt": job.attempt}
+        if isinstance(verdict, TryAgain):
+            log.warning("job.attempt_failed", **names, cause=failure.cause, wait_s=round(verdict.wait_s, 3))
+            return Retried(verdict.wait_s, failure.error, failure.stack)
+        await self._letters.record(
+            DeadLetter(
+                queue=job.queue,
+                job_id=job.job_id,
+                attempt=job.attempt,
+                name=job.name,
+                cause=failure.cause,
+                error=failure.error,
+                stack=failure.stack,
+                payload=job.data,
+                created_utc=job.created_utc_ms / 1000,
+                died_utc=utc_s(),
+            )
+        )
+        log.error("job.buried", **names, cause=failure.cause)
+        return Failed(failure.error, failure.stack)

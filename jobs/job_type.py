@@ -1,0 +1,117 @@
+"""The type of a job: what it takes, what is done with it, and every number about it.
+
+Runs in: wherever jobs are enqueued or run.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+
+from brama.config.values import parse_duration
+from jobs.context import JobContext
+from jobs.policy.backoff import Backoff, exponential
+from jobs.policy.ids import check_name
+
+PayloadT = TypeVar("PayloadT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobType(Generic[PayloadT]):
+    """A handler with its terms; made by ``@job``. Calling it calls the handler, as tests do.
+
+    Args:
+        name: what the engine calls it.
+        queue: where its jobs wait.
+        handler: ``async def`` runs in the worker's event loop, ``def`` in a child process.
+        payload: the model of what it takes.
+        result: checks what the handler returns.
+        timeout_s: an attempt is ended after this many seconds.
+        attempts: how often a job is tried, and how often it may stall.
+        backoff: the waits between attempts.
+        concurrency: cap over all workers, None for as many as there are slots.
+    """
+
+    name: str
+    queue: str
+    handler: Callable[[PayloadT, JobContext], Any]
+    payload: type[PayloadT]
+    result: TypeAdapter[Any]
+    timeout_s: float
+    attempts: int
+    backoff: Backoff
+    concurrency: int | None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the handler runs in the event loop."""
+        return inspect.iscoroutinefunction(self.handler)
+
+    def __call__(self, payload: PayloadT, context: JobContext) -> Any:
+        return self.handler(payload, context)
+
+
+#: A type whatever its payload.
+AnyJobType = JobType[Any]
+
+
+def job(
+    name: str,
+    *,
+    timeout: str = "5m",
+    attempts: int = 3,
+    backoff: Backoff = exponential("1s", cap="5m"),
+    queue: str | None = None,
+    concurrency: int | None = None,
+) -> Callable[[Callable[[PayloadT, JobContext], Any]], JobType[PayloadT]]:
+    """Make a function ``(payload, context) -> result`` the handler of a type of job.
+
+    The payload is annotated with a pydantic model. The result is anything that JSON can say; an annotation of
+    it is checked as well.
+
+    Args:
+        name: the type; 1 to 100 of ``A-Z a-z 0-9 _ . -``.
+        timeout: longest duration of one attempt, as ``30s`` or ``5m``.
+        attempts: how often a job is tried; at least 1.
+        backoff: the waits between attempts.
+        queue: where its jobs wait; one named after the type if None. A named queue may hold several types,
+            and all must be ours: BullMQ hands jobs out by queue, not by name.
+        concurrency: how many of the queue's jobs all workers together run at once; None for no cap.
+
+    Raises:
+        TypeError: the function does not take a payload that is a pydantic model, and a context.
+        ValueError: a name, number or duration is none.
+    """
+    check_name(name, "job")
+    check_name(queue or name, "queue")
+    if attempts < 1 or (concurrency is not None and concurrency < 1):
+        raise ValueError(f"job {name}: attempts and concurrency are at least 1")
+    timeout_s = parse_duration(timeout)
+    if timeout_s <= 0:
+        raise ValueError(
+            f'job {name}: the timeout "{timeout}" ends every attempt at once; write for example 5m'
+        )
+
+    def decorate(handler: Callable[[PayloadT, JobContext], Any]) -> JobType[PayloadT]:
+        hints = get_type_hints(handler)
+        parameters = list(inspect.signature(handler).parameters)
+        payload = hints.get(parameters[0]) if len(parameters) == 2 else None
+        if not (isinstance(payload, type) and issubclass(payload, BaseModel)):
+            raise TypeError(
+                f"job {name}: {handler.__qualname__}() must take (payload: a pydantic model, context)"
+            )
+        return JobType(
+            name=name,
+            queue=queue or name,
+            handler=handler,
+            payload=cast("type[PayloadT]", payload),
+            result=TypeAdapter(hints.get("return", Any)),
+            timeout_s=timeout_s,
+            attempts=attempts,
+            backoff=backoff,
+            concurrency=concurrency,
+        )
+
+    return decorate

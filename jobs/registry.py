@@ -1,0 +1,74 @@
+"""The types that a worker runs, found in the modules it was told.
+
+Runs in: job worker | job child.
+"""
+
+import importlib
+from collections.abc import Iterable
+
+from brama.errors import ConfigError
+from jobs.job_type import AnyJobType, JobType
+
+
+class Registry:
+    """Types by queue and name.
+
+    Args:
+        types: each with a queue and name of its own; types of one queue agree on its concurrency.
+
+    Raises:
+        ConfigError: they do not.
+    """
+
+    def __init__(self, types: Iterable[AnyJobType]) -> None:
+        self._types: dict[tuple[str, str], AnyJobType] = {}
+        for each in types:
+            other = self._types.setdefault((each.queue, each.name), each)
+            if other is not each:
+                raise ConfigError(f"jobs: two handlers for {each.name} in queue {each.queue}; rename one")
+        for queue in self.queues:
+            if len({each.concurrency for each in self._of(queue)}) > 1:
+                raise ConfigError(
+                    f"jobs: the types of queue {queue} differ in concurrency; it is the queue's"
+                )
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues of all types."""
+        return sorted({queue for queue, _ in self._types})
+
+    def find(self, queue: str, name: str) -> AnyJobType | None:
+        """Return the type, None if nobody knows it."""
+        return self._types.get((queue, name))
+
+    def concurrency(self, queue: str) -> int | None:
+        """Return the cap of ``queue`` over all workers."""
+        return self._of(queue)[0].concurrency
+
+    def max_stalls(self, queue: str) -> int:
+        """Return how often a job of ``queue`` may stall: the attempts of the type that has most."""
+        return max(each.attempts for each in self._of(queue))
+
+    def _of(self, queue: str) -> list[AnyJobType]:
+        return [each for (its_queue, _), each in self._types.items() if its_queue == queue]
+
+
+def load_types(modules: Iterable[str]) -> Registry:
+    """Import ``modules`` and return every type that is a name in one of them.
+
+    Raises:
+        ConfigError: a module cannot be imported or holds no type, or types contradict each other.
+    """
+    found: dict[int, AnyJobType] = {}
+    for module in modules:
+        try:
+            loaded = importlib.import_module(module)
+        except Exception as error:
+            raise ConfigError(
+                f"jobs: {module} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        types = [value for value in vars(loaded).values() if isinstance(value, JobType)]
+        if not types:
+            raise ConfigError(f"jobs: {module} has no job in it; decorate a function with @job")
+        found.update((id(each), each) for each in types)
+    return Registry(found.values())

@@ -1,0 +1,144 @@
+"""The file in the state directory that holds what must not get lost: dead letters and the outbox.
+
+Every process that enqueues or runs jobs has it open; SQLite's write-ahead log keeps them apart. A commit is
+synced to disk before it is believed.
+
+Runs in: master | job worker | command line.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from brama.errors import StateError
+
+FILE_NAME = "jobs.db"
+#: "BrmJ": tells our file from any other program's.
+_APPLICATION_ID = 0x42726D4A
+_BUSY_S = 5.0
+
+#: Statements that lead from each version to the next; the first make an empty file version 1.
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE dead_letters (
+            letter_id INTEGER PRIMARY KEY AUTOINCREMENT,
+            queue TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            cause TEXT NOT NULL,
+            error TEXT NOT NULL,
+            stack TEXT NOT NULL,
+            payload TEXT NOT NULL,
+            created_utc REAL NOT NULL,
+            died_utc REAL NOT NULL,
+            resolved_utc REAL,
+            note TEXT NOT NULL DEFAULT '',
+            UNIQUE (queue, job_id, attempt))""",
+        "CREATE INDEX dead_letters_open ON dead_letters (letter_id) WHERE resolved_utc IS NULL",
+        """CREATE TABLE outbox (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            queue TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            job TEXT NOT NULL,
+            UNIQUE (queue, job_id))""",
+    ),
+)
+
+T = TypeVar("T")
+
+
+class Database:
+    """One connection, used by a thread of its own so that no sync to disk stops an event loop.
+
+    Args:
+        state_dir: made if there is none.
+
+    Raises:
+        StateError: the file cannot be opened, or is another program's or a newer one's.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE_NAME
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs-db")
+        try:
+            self._connection = self._thread.submit(self._open).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` in a transaction that is on disk when this returns.
+
+        Raises:
+            StateError: it cannot be read or written; nothing was changed.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_transaction, work)
+
+    def close(self) -> None:
+        """Let go of the file, once what was begun is through."""
+        self._thread.submit(self._connection.close).result()
+        self._thread.shutdown()
+
+    def _in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._state_error(error) from error
+        return result
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.touch(mode=0o600)
+            connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        except OSError as error:
+            raise StateError(f"{self._path}: cannot be written: {error.strerror}; set state_dir") from None
+        except sqlite3.Error as error:
+            raise self._state_error(error) from None
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._migrate(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise self._state_error(error) from None
+        except StateError:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        identity, version = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("application_id", "user_version")
+        )
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and identity != _APPLICATION_ID:
+            raise StateError(f"{self._path}: is another program's database; move it away, or set state_dir")
+        if version > len(_MIGRATIONS):
+            raise StateError(f"{self._path}: was made by a newer brama-supervisor; start that one")
+        for statements in _MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+        connection.execute("COMMIT")
+
+    def _state_error(self, error: sqlite3.Error) -> StateError:
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            return StateError(f"{self._path}: the disk is full; make room on it")
+        return StateError(f"{self._path}: {error} ({name or type(error).__name__})")

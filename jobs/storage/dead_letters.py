@@ -1,0 +1,162 @@
+"""Jobs that failed for good, with all that is needed to see why and to run them again.
+
+Runs in: master | job worker | command line.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from sqlite3 import Connection, Row
+from typing import Any
+
+from brama.clock import utc_s
+from jobs.policy.verdict import Cause
+from jobs.storage.database import Database
+
+_COLUMNS = "queue, job_id, attempt, name, cause, error, stack, payload, created_utc, died_utc"
+_NEW = f"INSERT INTO dead_letters ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: The same attempt dies twice after a retry, which counts attempts anew: the letter is open again.
+_AGAIN = """ ON CONFLICT (queue, job_id, attempt) DO UPDATE SET
+    cause = excluded.cause, error = excluded.error, stack = excluded.stack, payload = excluded.payload,
+    died_utc = excluded.died_utc, resolved_utc = NULL, note = ''"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that failed for good.
+
+    Args:
+        queue: where it was.
+        job_id: its id in there.
+        attempt: the attempt that was its last; with queue and id it identifies the letter.
+        name: its type.
+        cause: why it was given up.
+        error: one line of what was raised.
+        stack: the traceback, or nothing.
+        payload: as it was enqueued.
+        created_utc: when it was accepted, seconds since the epoch.
+        died_utc: when it was given up.
+        letter_id: the number it is named by; 0 before it is stored.
+        resolved_utc: when somebody dealt with it; None while it is open.
+        note: how.
+    """
+
+    queue: str
+    job_id: str
+    attempt: int
+    name: str
+    cause: Cause
+    error: str
+    stack: str
+    payload: Any
+    created_utc: float
+    died_utc: float
+    letter_id: int = 0
+    resolved_utc: float | None = None
+    note: str = ""
+
+
+class DeadLetters:
+    """The dead letters of one state directory.
+
+    Args:
+        database: where they are.
+        utc: seconds since the epoch.
+    """
+
+    def __init__(self, database: Database, utc: Callable[[], float] = utc_s) -> None:
+        self._database = database
+        self._utc = utc
+
+    async def record(self, letter: DeadLetter) -> None:
+        """Store ``letter``, synced to disk; recording the same attempt again leaves one letter.
+
+        Raises:
+            StateError: it cannot be stored.
+        """
+        await self._database.run(lambda connection: connection.execute(_NEW + _AGAIN, _row(letter)))
+
+    async def record_missing(self, letters: list[DeadLetter]) -> int:
+        """Store those that have no letter yet, open or resolved; return how many there were."""
+        rows = [_row(letter) for letter in letters]
+        statement = _NEW.replace("INSERT", "INSERT OR IGNORE", 1)
+        return await self._database.run(lambda connection: connection.executemany(statement, rows).rowcount)
+
+    async def open_letter(self, queue: str, job_id: str, attempt: int) -> DeadLetter | None:
+        """Return the open letter of this attempt."""
+        found = await self._select(
+            "WHERE queue = ? AND job_id = ? AND attempt = ? AND resolved_utc IS NULL", queue, job_id, attempt
+        )
+        return found[0] if found else None
+
+    async def get(self, letter_id: int) -> DeadLetter | None:
+        """Return one letter."""
+        found = await self._select("WHERE letter_id = ?", letter_id)
+        return found[0] if found else None
+
+    async def latest(
+        self, *, queue: str | None = None, include_resolved: bool = False, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return the youngest ``limit`` letters, youngest first."""
+        return await self._select(
+            "WHERE (? IS NULL OR queue = ?) AND (? OR resolved_utc IS NULL) ORDER BY letter_id DESC LIMIT ?",
+            queue, queue, include_resolved, limit,
+        )  # fmt: skip
+
+    async def count_open(self) -> int:
+        """Return the number of open letters."""
+
+        def work(connection: Connection) -> int:
+            statement = "SELECT count(*) FROM dead_letters WHERE resolved_utc IS NULL"
+            return int(connection.execute(statement).fetchone()[0])
+
+        return await self._database.run(work)
+
+    async def resolve(self, letter: DeadLetter, note: str) -> bool:
+        """Close ``letter`` with a note; False if it is closed, or its job has died again since."""
+        return await self._close("letter_id = ? AND died_utc = ?", note, letter.letter_id, letter.died_utc)
+
+    async def resolve_job(self, queue: str, job_id: str, note: str) -> bool:
+        """Close whatever is open of a job; False if nothing is."""
+        return await self._close("queue = ? AND job_id = ?", note, queue, job_id)
+
+    async def delete(self, letter_id: int) -> None:
+        """Forget a letter."""
+        await self._database.run(
+            lambda connection: connection.execute(
+                "DELETE FROM dead_letters WHERE letter_id = ?", (letter_id,)
+            )
+        )
+
+    async def resolved_before(self, utc: float, limit: int) -> list[DeadLetter]:
+        """Return up to ``limit`` letters that were resolved before ``utc``, oldest first."""
+        return await self._select("WHERE resolved_utc < ? ORDER BY letter_id LIMIT ?", utc, limit)
+
+    async def _close(self, condition: str, note: str, *values: Any) -> bool:
+        statement = (
+            f"UPDATE dead_letters SET resolved_utc = ?, note = ? WHERE resolved_utc IS NULL AND {condition}"
+        )
+        arguments = (self._utc(), note, *values)
+        return await self._database.run(
+            lambda connection: connection.execute(statement, arguments).rowcount > 0
+        )
+
+    async def _select(self, rest: str, *values: Any) -> list[DeadLetter]:
+        statement = f"SELECT letter_id, {_COLUMNS}, resolved_utc, note FROM dead_letters {rest}"
+
+        def work(connection: Connection) -> list[DeadLetter]:
+            return [_letter(row) for row in connection.execute(statement, values)]
+
+        return await self._database.run(work)
+
+
+def _row(letter: DeadLetter) -> tuple[Any, ...]:
+    return (
+        letter.queue, letter.job_id, letter.attempt, letter.name, letter.cause, letter.error, letter.stack,
+        json.dumps(letter.payload), letter.created_utc, letter.died_utc,
+    )  # fmt: skip
+
+
+def _letter(row: Row) -> DeadLetter:
+    fields = dict(row)
+    return DeadLetter(**fields | {"payload": json.loads(row["payload"]), "cause": Cause(row["cause"])})

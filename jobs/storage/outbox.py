@@ -1,0 +1,61 @@
+"""Jobs that were accepted while the server could not take them, in order.
+
+Runs in: wherever jobs are enqueued.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from sqlite3 import Connection
+
+from jobs.engine.port import NewJob
+from jobs.storage.database import Database
+
+
+class Outbox:
+    """The outbox of one state directory, shared by its processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, job: NewJob) -> None:
+        """Keep ``job``, synced to disk; one whose queue and id are there already is the same job.
+
+        Raises:
+            StateError: it cannot be kept.
+        """
+        text = json.dumps(asdict(job))
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "INSERT OR IGNORE INTO outbox (queue, job_id, job) VALUES (?, ?, ?)",
+                (job.queue, job.job_id, text),
+            )
+
+        await self._database.run(work)
+
+    async def oldest(self, count: int) -> list[tuple[int, NewJob]]:
+        """Return the ``count`` oldest jobs, each with its number here."""
+
+        def work(connection: Connection) -> list[tuple[int, NewJob]]:
+            rows = connection.execute("SELECT seq, job FROM outbox ORDER BY seq LIMIT ?", (count,))
+            return [(row["seq"], NewJob(**json.loads(row["job"]))) for row in rows]
+
+        return await self._database.run(work)
+
+    async def forget(self, numbers: Iterable[int]) -> None:
+        """Remove the jobs with these numbers: the server has them."""
+        rows = [(number,) for number in numbers]
+
+        def work(connection: Connection) -> None:
+            connection.executemany("DELETE FROM outbox WHERE seq = ?", rows)
+
+        await self._database.run(work)
+
+    async def count(self) -> int:
+        """Return how many jobs wait here."""
+
+        def work(connection: Connection) -> int:
+            return int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+        return await self._database.run(work)

@@ -1,0 +1,187 @@
+"""A job worker: ``python -m jobs.worker --state-dir DIR MODULE…`` runs the types that the modules hold.
+
+It ends on SIGTERM or SIGINT: no new jobs, 30 s for those in hand, the rest handed back, gone within 35 s.
+
+Runs in: job worker.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from brama.errors import BramaError, ConfigError, StateError
+from brama.exit_codes import ExitCode
+from brama.log import configure_logging, get_logger
+from brama.log_sink import LogSink
+from brama.redaction import register_secrets
+from jobs.engine.bullmq_queue import BullQueue
+from jobs.engine.bullmq_worker import BullConsumer
+from jobs.engine.server import locate_server
+from jobs.errors import EngineUnavailableError
+from jobs.execution.children import Children
+from jobs.execution.runner import Runner
+from jobs.letters import Reconciler
+from jobs.registry import Registry, load_types
+from jobs.storage.database import Database
+from jobs.storage.dead_letters import DeadLetters
+from jobs.watchdog import Watchdog
+
+log = get_logger(__name__)
+
+#: From the signal on: when jobs in hand are given back, and when the process ends whatever it does.
+DRAIN_S = 30.0
+END_S = 34.0
+#: Between two looks for failed jobs without a dead letter, and two tries to reach a server at start; seconds.
+_RECONCILE_S = 60.0
+_RECONNECT_S = 1.0
+DEFAULT_SLOTS = 2
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        types: what it runs.
+        modules: where the types are, for its children.
+        url: the engine's server.
+        state_dir: where dead letters go.
+        slots: jobs it runs at once.
+    """
+
+    def __init__(self, types: Registry, modules: list[str], url: str, state_dir: Path, slots: int) -> None:
+        self._types = types
+        self._modules = modules
+        self._url = url
+        self._state_dir = state_dir
+        self._slots = slots
+        self._stopping = asyncio.Event()
+        #: A handler goes on that should have ended; only with its process does it.
+        self.is_unfit = False
+
+    def stop(self) -> None:
+        """Take no more jobs and end; called from a signal."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            last = threading.Timer(END_S, os._exit, [ExitCode.FAILED])
+            last.daemon = True
+            last.start()
+
+    async def run(self) -> None:
+        """Work until ``stop``."""
+        async with AsyncExitStack() as stack:
+            database = Database(self._state_dir)
+            stack.callback(database.close)
+            letters = DeadLetters(database)
+            children = Children(self._modules)
+            stack.push_async_callback(children.close)
+            queue = BullQueue(self._url)
+            stack.push_async_callback(queue.close)
+            runner = Runner(self._types, children, letters, self._be_unfit)
+            self._runner = runner
+            stack.callback(Watchdog().stop)
+            await self._serve(queue, letters, runner)
+
+    async def _serve(self, queue: BullQueue, letters: DeadLetters, runner: Runner) -> None:
+        slots = asyncio.Semaphore(self._slots)
+        consumers = [
+            BullConsumer(
+                name,
+                runner.process,
+                self._url,
+                slots=slots,
+                slot_count=self._slots,
+                max_stalls=self._types.max_stalls(name),
+                capped=self._types.concurrency(name) is not None,
+            )
+            for name in self._types.queues
+        ]
+        async with asyncio.TaskGroup() as tasks:
+            for consumer in consumers:
+                tasks.create_task(self._consume(consumer))
+            care = tasks.create_task(self._take_care(queue, letters))
+            log.info("worker.started", queues=self._types.queues, slots=self._slots)
+            await self._stopping.wait()
+            log.info("worker.draining")
+            for consumer in consumers:
+                await consumer.pause()
+            closing = [tasks.create_task(consumer.close()) for consumer in consumers]
+            await asyncio.wait(closing, timeout=DRAIN_S)
+            runner.hand_back()
+            await asyncio.wait(closing)
+            care.cancel()
+        log.info("worker.ended")
+
+    async def _consume(self, consumer: BullConsumer) -> None:
+        await consumer.run()
+        if not self._stopping.is_set():
+            raise EngineUnavailableError(f"jobs: the loop of queue {consumer.name} has ended")
+
+    async def _take_care(self, queue: BullQueue, letters: DeadLetters) -> None:
+        """Tell the engine what holds for the queues, then look for jobs that failed without a letter."""
+        reconciler = Reconciler(queue, letters, self._types.queues)
+        is_told = False
+        while True:
+            try:
+                if not is_told:
+                    for name in self._types.queues:
+                        await queue.cap_concurrency(name, self._types.concurrency(name))
+                    if warning := await queue.warning():
+                        log.warning("queue.unsafe", reason=warning)
+                    is_told = True
+                if count := await reconciler.look():
+                    log.error("job.found_failed", count=count)
+            except (EngineUnavailableError, StateError) as error:
+                log.warning("queue.not_looked_at", error=str(error))
+            await asyncio.sleep(_RECONCILE_S if is_told else _RECONNECT_S)
+
+    def _be_unfit(self) -> None:
+        self.is_unfit = True
+        self._runner.hand_back()
+        self.stop()
+
+
+def main(arguments: list[str]) -> int:
+    """Run a worker and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.worker", description=__doc__)
+    parser.add_argument("modules", nargs="+", metavar="MODULE", help="modules that hold @job functions")
+    parser.add_argument("--state-dir", type=Path, required=True, help="where dead letters are kept")
+    parser.add_argument("--slots", type=int, default=_slots(), help="jobs to run at once")
+    options = parser.parse_args(arguments)
+    sink = configure_logging(None, console=True)
+    try:
+        url = locate_server(options.state_dir, os.environ)
+        register_secrets(url)
+        asyncio.run(_run(load_types(options.modules), options, url, sink))
+    except ConfigError as error:
+        log.error("worker.not_started", error=str(error))
+        return ExitCode.CONFIG
+    except BramaError as error:
+        log.error("worker.failed", error=str(error))
+        return ExitCode.FAILED
+    finally:
+        sink.close()
+    return ExitCode.OK
+
+
+async def _run(types: Registry, options: argparse.Namespace, url: str, sink: LogSink) -> None:
+    worker = Worker(types, options.modules, url, options.state_dir, options.slots)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+    await worker.run()
+    if worker.is_unfit:
+        sink.close()
+        os._exit(ExitCode.FAILED)
+
+
+def _slots() -> int:
+    text = os.environ.get("WORKER_CONCURRENCY", "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else DEFAULT_SLOTS
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
