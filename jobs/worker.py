@@ -97,6 +97,7 @@ class Worker:
                 slot_count=self._slots,
                 max_stalls=self._types.max_stalls(name),
                 capped=self._types.concurrency(name) is not None,
+                keep_s=self._types.keep_s(name),
             )
             for name in self._types.queues
         ]

@@ -102,12 +102,10 @@ class Runner:
             )
         reports = Reports(job)
         task = asyncio.create_task(self._run(job, job_type, reports))
-        draining = asyncio.create_task(self._draining.wait())
+        ends = {asyncio.create_task(event.wait()) for event in (self._draining, job.lost)}
         try:
-            await asyncio.wait(
-                {task, draining}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            handed_back = self._draining.is_set()
+            await asyncio.wait({task, *ends}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            handed_back = self._draining.is_set() or job.lost.is_set()
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=CLEAN_UP_S)
@@ -119,8 +117,8 @@ class Runner:
                 await reports.flush()
                 return task.result()
         finally:
-            draining.cancel()
-            task.cancel()
+            for each in (task, *ends):
+                each.cancel()
         if handed_back:
             return None
         return Failure(Cause.TIMEOUT, f"the attempt took longer than {job_type.timeout_s:g} s")

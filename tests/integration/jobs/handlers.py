@@ -77,6 +77,8 @@ async def fail(payload: Work, context: JobContext) -> Done:
             raise SystemExit(3)
         case "once" if context.attempt > 1:
             return Done(said="at last")
+        case "until" if payload.gate is not None and payload.gate.exists():
+            return Done(said="now")
         case "result":
             return {"not": "it"}  # type: ignore[return-value]
     raise ValueError("no good")

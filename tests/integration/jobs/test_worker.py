@@ -237,6 +237,26 @@ async def test_a_worker_without_a_server_waits_for_it(at: House):
         assert await process.wait() == 0
 
 
+async def test_a_handler_that_lost_its_lock_is_ended_and_the_job_begun_again(at: House, running: Running):
+    gate = at.state_dir / "gate"
+    job_id = await at.producer.enqueue(handlers.say, Work(journal=at.journal, text="a", gate=gate))
+    await await_until(at.lines)
+    async with redis(at.server.url) as client:
+        await client.delete(f"bull:SAY:{job_id}:lock")
+    await await_until(lambda: len(at.lines()) == 2)
+    gate.touch()
+    await at.wait_state("SAY", job_id, "completed")
+    assert [line.split()[0] for line in at.lines()] == ["1", "1", "end"]
+
+
+async def test_a_worker_ends_while_its_server_is_away(at: House, running: Running):
+    job_id = await at.producer.enqueue(handlers.say, Work(journal=at.journal, text="a"))
+    await at.wait_state("SAY", job_id, "completed")
+    await at.server.stop()
+    running.terminate()
+    assert await running.wait() == 0
+
+
 async def test_modules_without_jobs_are_refused(at: House):
     async with worker(at, module="tests.ports") as process:
         assert await process.wait() == 78
