@@ -85,7 +85,7 @@ async def fail(payload: Work, context: JobContext) -> Done:
 
 
 @job("FAIL_BLOCKING", attempts=2, backoff=SOON)
-def fail_blocking(payload: Work, context: JobContext) -> float:
+def fail_blocking(payload: Work, context: JobContext) -> object:
     note(payload, f"{context.attempt} {payload.text}")
     match payload.text:
         case "permanent":
@@ -94,8 +94,8 @@ def fail_blocking(payload: Work, context: JobContext) -> float:
             raise SystemExit(3)
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        case "nan":
-            return float("nan")
+        case "object":
+            return object()
     raise ValueError("no good")
 
 

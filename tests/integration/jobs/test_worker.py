@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import bullmq
@@ -74,6 +75,7 @@ async def test_a_blocking_handler_longer_than_the_lock_runs_once(at: House, runn
         (handlers.fail_blocking, "permanent", 1, Cause.PERMANENT, "PermanentError: never"),
         (handlers.fail_blocking, "exit", 2, Cause.ERROR, "SystemExit: 3"),
         (handlers.fail_blocking, "killed", 2, Cause.ERROR, "the handler's process ended (signal SIGKILL)"),
+        (handlers.fail_blocking, "object", 1, Cause.BAD_RESULT, "cannot be written as JSON"),
         (handlers.overtime, "", 1, Cause.TIMEOUT, "longer than 0.2 s"),
         (handlers.overtime_blocking, "", 1, Cause.TIMEOUT, "longer than 1 s"),
     ],
@@ -255,6 +257,16 @@ async def test_a_worker_ends_while_its_server_is_away(at: House, running: Runnin
     await at.server.stop()
     running.terminate()
     assert await running.wait() == 0
+
+
+async def test_a_number_of_slots_that_is_none_is_refused(at: House, monkeypatch):
+    monkeypatch.setenv("WORKER_CONCURRENCY", "many")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "jobs.worker", "--state-dir", at.state_dir, "json"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert b'--slots: "many" is not a number of jobs; write 1 or more' in said
 
 
 async def test_modules_without_jobs_are_refused(at: House):
