@@ -161,9 +161,10 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
                 "job.left_to_stall", queue=self.name, job=job.id, error=f"{type(error).__name__}: {error}"
             )
         finally:
-            self._taken.pop(job.id, None)
+            if self._taken.get(job.id) is taken:  # else its lock ran out and it was taken anew, here
+                del self._taken[job.id]
+                self.lockManager.untrack_job(job.id)
             self.jobs.discard((job, token))
-            self.lockManager.untrack_job(job.id)
             self._slots.release()
 
     async def _wait_reachable(self) -> None:

@@ -85,8 +85,8 @@ class Runner:
                 log.info("job.handed_back", queue=job.queue, job=job.job_id)
                 return HandedBack()
             case Returned(result):
-                if job.attempt > 1:  # somebody else than us may have retried a job that was given up
-                    await self._letters.resolve_job(job.queue, job.job_id, "completed after a retry")
+                if job.attempt > 1:
+                    await self._resolve(job)
                 return Completed(result)
             case Failure():
                 return await self._after(job, job_type, ending)
@@ -142,6 +142,13 @@ class Runner:
             if task.cancelling():  # it was ended, and made an error of that
                 raise asyncio.CancelledError from error
             return failure_of(error)
+
+    async def _resolve(self, job: TakenJob) -> None:
+        """Close the letter of a job that was given up, and retried by somebody else than us."""
+        try:
+            await self._letters.resolve_job(job.queue, job.job_id, "completed after a retry")
+        except StateError as error:  # no reason to run it again
+            log.error("job.letter_not_resolved", queue=job.queue, job=job.job_id, error=str(error))
 
     async def _after(self, job: TakenJob, job_type: AnyJobType | None, failure: Failure) -> Outcome:
         attempts, backoff = (job_type.attempts, job_type.backoff) if job_type else (1, _NO_BACKOFF)

@@ -231,6 +231,30 @@ async def test_a_paused_worker_asks_its_server_for_nothing(tmp_path):
     assert await consumer.getNextJob("token") is None
 
 
+async def test_a_job_that_was_taken_anew_keeps_its_lock_when_the_first_take_ends(
+    server: QueueServer, queue: BullQueue
+):
+    may_end = [asyncio.Event(), asyncio.Event()]
+    takes = iter(may_end)
+
+    async def process(job: TakenJob) -> Completed:
+        await next(takes).wait()
+        return Completed(None)
+
+    await queue.add(new_job("a"))
+    async with consuming(server.url, process, slots=2) as consumer:
+        await await_until(lambda: consumer.jobs)
+        ((job, token),) = consumer.jobs
+        second = asyncio.create_task(consumer.processJob(job, "second"))
+        await await_until(lambda: len(consumer.jobs) == 2)
+        may_end[0].set()
+        await await_until(lambda: (job, token) not in consumer.jobs)
+        assert consumer.lockManager.tracked_jobs[job.id]["token"] == "second"
+        may_end[1].set()
+        await second
+        assert not consumer.lockManager.tracked_jobs
+
+
 async def test_locks_are_renewed_while_a_paused_worker_ends_its_jobs(server: QueueServer, queue: BullQueue):
     """BullMQ's own close stops renewing when the first of two jobs is through."""
     started: list[str] = []

@@ -56,9 +56,9 @@ async def script(folder: Path, name: str, at: House, *arguments: str) -> AsyncIt
 
 
 async def produce(folder: Path, at: House, queue: str, *jobs: dict[str, Any]) -> list[str]:
-    """Have a producer in Node add jobs; return their ids."""
+    """Have a producer in Node add jobs; return their ids, none if it refuses them."""
     async with script(folder, "produce.js", at, queue, json.dumps(jobs)) as output:
-        ids: list[str] = json.loads(await output.readline())
+        ids: list[str] = json.loads(await output.readline() or "[]")
     return ids
 
 
@@ -83,6 +83,14 @@ async def test_our_worker_runs_jobs_of_a_producer_in_node(at: House, node: Path)
     assert job.result == {"said": "hällo"}
     letters = {letter.job_id: letter.cause for letter in await at.letters.latest()}
     assert letters == {ids[3]: Cause.BAD_PAYLOAD, ids[4]: Cause.UNKNOWN_TYPE}
+
+
+async def test_our_ids_are_ones_that_node_takes(at: House, node: Path):
+    ours = await at.producer.enqueue(handlers.say, Work(journal=at.journal), key="k")
+    assert await produce(node, at, "SAY", {"name": "SAY", "data": {}, "opts": {"jobId": ours}}) == [ours]
+    assert (await at.queue.counts("SAY"))["waiting"] == 1
+    for refused in ("7", "a:b"):
+        assert not await produce(node, at, "SAY", {"name": "SAY", "data": {}, "opts": {"jobId": refused}})
 
 
 async def test_a_worker_in_node_runs_our_jobs(at: House, node: Path):
