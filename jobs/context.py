@@ -3,6 +3,7 @@
 Runs in: job worker | job child.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,12 @@ class JobContext:
     _report: Callable[[Report], None]
 
     def progress(self, value: Any) -> None:
-        """Say how far the job is: a number, or anything JSON can say."""
+        """Say how far the job is: a number, or anything JSON can say.
+
+        Raises:
+            TypeError, ValueError: JSON cannot say it.
+        """
+        json.dumps(value, allow_nan=False)  # here, where the mistake is
         self._report(Progress(value))
 
     def log(self, line: str) -> None:

@@ -32,6 +32,7 @@ class JobType(Generic[PayloadT]):
         attempts: how often a job is tried, and how often it may stall.
         backoff: the waits between attempts.
         concurrency: cap over all workers, None for as many as there are slots.
+        keep_s: how long completed jobs are kept; None for an hour, 1000 at most.
     """
 
     name: str
@@ -43,6 +44,7 @@ class JobType(Generic[PayloadT]):
     attempts: int
     backoff: Backoff
     concurrency: int | None
+    keep_s: float | None
 
     @property
     def is_async(self) -> bool:
@@ -65,6 +67,7 @@ def job(
     backoff: Backoff = exponential("1s", cap="5m"),
     queue: str | None = None,
     concurrency: int | None = None,
+    keep: str | None = None,
 ) -> Callable[[Callable[[PayloadT, JobContext], Any]], JobType[PayloadT]]:
     """Make a function ``(payload, context) -> result`` the handler of a type of job.
 
@@ -79,6 +82,8 @@ def job(
         queue: where its jobs wait; one named after the type if None. A named queue may hold several types,
             and all must be ours: BullMQ hands jobs out by queue, not by name.
         concurrency: how many of the queue's jobs all workers together run at once; None for no cap.
+        keep: how long a completed job is kept, with its result and its key, as ``24h``; an hour, and 1000 of
+            the queue's jobs at most, if None.
 
     Raises:
         TypeError: the function does not take a payload that is a pydantic model, and a context.
@@ -112,6 +117,7 @@ def job(
             attempts=attempts,
             backoff=backoff,
             concurrency=concurrency,
+            keep_s=parse_duration(keep) if keep else None,
         )
 
     return decorate

@@ -67,7 +67,7 @@ class Producer:
             job_type: what is to be done.
             payload: with what; its model is checked again, as it may have been changed since it was made.
             key: enqueuing the same type under the same key again changes nothing and returns the same id, for
-                as long as the job is kept.
+                as long as the job is kept; a failed one too, which its dead letter begins again.
             priority: 1 (first) up to 2097152 (last); 0, the default, goes before all of them.
             delay: it is not started before this duration, as ``30s`` or ``5m``, is over.
 

@@ -14,7 +14,7 @@ class Registry:
     """Types by queue and name.
 
     Args:
-        types: each with a queue and name of its own; types of one queue agree on its concurrency.
+        types: each with a queue and name of its own; types of one queue agree on its concurrency and keeping.
 
     Raises:
         ConfigError: they do not.
@@ -27,9 +27,9 @@ class Registry:
             if other is not each:
                 raise ConfigError(f"jobs: two handlers for {each.name} in queue {each.queue}; rename one")
         for queue in self.queues:
-            if len({each.concurrency for each in self._of(queue)}) > 1:
+            if len({(each.concurrency, each.keep_s) for each in self._of(queue)}) > 1:
                 raise ConfigError(
-                    f"jobs: the types of queue {queue} differ in concurrency; it is the queue's"
+                    f"jobs: the types of queue {queue} differ in concurrency or keep; make them one"
                 )
 
     @property
@@ -44,6 +44,10 @@ class Registry:
     def concurrency(self, queue: str) -> int | None:
         """Return the cap of ``queue`` over all workers."""
         return self._of(queue)[0].concurrency
+
+    def keep_s(self, queue: str) -> float | None:
+        """Return how long completed jobs of ``queue`` are kept, in seconds."""
+        return self._of(queue)[0].keep_s
 
     def max_stalls(self, queue: str) -> int:
         """Return how often a job of ``queue`` may stall: the attempts of the type that has most."""

@@ -97,6 +97,7 @@ class Worker:
                 slot_count=self._slots,
                 max_stalls=self._types.max_stalls(name),
                 capped=self._types.concurrency(name) is not None,
+                keep_s=self._types.keep_s(name),
             )
             for name in self._types.queues
         ]
@@ -150,7 +151,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.worker", description=__doc__)
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="modules that hold @job functions")
     parser.add_argument("--state-dir", type=Path, required=True, help="where dead letters are kept")
-    parser.add_argument("--slots", type=int, default=_slots(), help="jobs to run at once")
+    parser.add_argument(
+        "--slots",
+        type=_count,
+        default=os.environ.get("WORKER_CONCURRENCY") or DEFAULT_SLOTS,
+        help="jobs to run at once; WORKER_CONCURRENCY, else %(default)s",
+    )
     options = parser.parse_args(arguments)
     sink = configure_logging(None, console=True)
     try:
@@ -178,9 +184,10 @@ async def _run(types: Registry, options: argparse.Namespace, url: str, sink: Log
         os._exit(ExitCode.FAILED)
 
 
-def _slots() -> int:
-    text = os.environ.get("WORKER_CONCURRENCY", "")
-    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else DEFAULT_SLOTS
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of jobs; write 1 or more')
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
         slot_count: how many ``slots`` there are.
         max_stalls: how often a job may be let go of before it is given up.
         capped: the queue's concurrency has a cap.
+        keep_s: how long completed jobs are kept, in seconds; None for an hour, 1000 jobs at most.
         prefix: of all keys.
     """
 
@@ -60,6 +61,7 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
         slot_count: int,
         max_stalls: int,
         capped: bool = False,
+        keep_s: float | None = None,
         prefix: str = "bull",
     ) -> None:
         client = worker_client(url)
@@ -81,10 +83,13 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
         self._process = process
         self._slots = slots
         self._capped = capped
+        self._completed_kept = _COMPLETED_KEPT if keep_s is None else {"age": round(keep_s)}
         # BullMQ asks no server what it can do, and then rounds each wait up to a whole second.
         for connection in (self.redisConnection, self.blockingRedisConnection):
             connection.capabilities = {"canBlockFor1Ms": True, "canDoubleTimeout": True}
+        self._taken: dict[str, _Taken] = {}
         self.on("error", self._log_error)
+        self.on("lockRenewalFailed", self._tell_lost)
 
     async def run(self) -> None:
         """See Consumer."""
@@ -106,7 +111,11 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
             await asyncio.wait(self.processing, timeout=_RECONNECT_S)
         await super().close()
 
-    async def moveToActive(self, token: str) -> Any:  # noqa: N802 - BullMQ's name
+    async def getNextJob(self, token: str) -> Any:  # noqa: N802 - BullMQ's name
+        """Wait for no job while none is wanted: with the server away that would have no end."""
+        return None if self.paused or self.closing else await super().getNextJob(token)
+
+    async def moveToActive(self, token: str) -> Any:  # noqa: N802
         """Take a job once a slot is free; ``processJob`` frees it."""
         await self._slots.acquire()
         job = None
@@ -139,8 +148,9 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
         """
         self.jobs.add((job, token))
         self.lockManager.track_job(job.id, token, _now_ms())
+        taken = self._taken[job.id] = _Taken(job, self.name)
         try:
-            await self._settle(job, token, await self._process(_Taken(job, self.name)))
+            await self._settle(job, token, await self._process(taken))
             if self._capped:  # the one that may start now waits for a sign, which BullMQ does not give
                 await self._client.zadd(self.backend.keys["marker"], {"0": 0})
         except (Exception, asyncio.CancelledError) as error:
@@ -151,8 +161,10 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
                 "job.left_to_stall", queue=self.name, job=job.id, error=f"{type(error).__name__}: {error}"
             )
         finally:
+            if self._taken.get(job.id) is taken:  # else its lock ran out and it was taken anew, here
+                del self._taken[job.id]
+                self.lockManager.untrack_job(job.id)
             self.jobs.discard((job, token))
-            self.lockManager.untrack_job(job.id)
             self._slots.release()
 
     async def _wait_reachable(self) -> None:
@@ -168,7 +180,7 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
     async def _settle(self, job: Any, token: str, outcome: Outcome) -> None:
         match outcome:
             case Completed(result):
-                await self.backend.moveToCompleted(job, result, _COMPLETED_KEPT, token, False)
+                await self.backend.moveToCompleted(job, result, self._completed_kept, token, False)
             case Failed(error, stack):
                 fields = _failure_fields(job, error, stack)
                 await self.backend.moveToFailed(job, error, _FAILED_KEPT, token, False, fields)
@@ -180,6 +192,11 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
 
     async def _delay(self, job: Any, token: str, wait_s: float, options: dict[str, Any]) -> None:
         await self.backend.moveToDelayed(job.id, _now_ms(), round(wait_s * 1000), token, options)
+
+    def _tell_lost(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            if (taken := self._taken.get(job_id)) is not None:
+                taken.lost.set()
 
     def _log_error(self, error: Exception, *_: Any) -> None:
         if not is_unavailable(error):
@@ -199,6 +216,7 @@ class _Taken:
         self.stalls: int = job.stalledCounter
         self.given_up: str | None = job.deferredFailure
         self.created_utc_ms: int = job.timestamp
+        self.lost = asyncio.Event()
 
     async def report_progress(self, value: Any) -> None:
         await self._job.updateProgress(value)

@@ -4,6 +4,7 @@ Nothing outside ``jobs/engine/`` knows BullMQ or Redis. A producer adds to a ``J
 ``TakenJob`` objects and answers each with an ``Outcome``, which the engine then makes true.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -132,6 +133,10 @@ class TakenJob(Protocol):
 
     @property
     def created_utc_ms(self) -> int: ...
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when its lock has run out, as while the server is away: another worker may begin it now."""
+
     async def report_progress(self, value: Json) -> None: ...
     async def log(self, line: str) -> None: ...
 

@@ -4,6 +4,7 @@ Runs in: job worker | job child.
 """
 
 import asyncio
+import json
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -58,9 +59,10 @@ def check_result(job_type: AnyJobType, result: Any) -> Ending:
     try:
         checked = job_type.result.validate_python(result)
         plain = job_type.result.dump_python(checked, mode="json")
+        json.dumps(plain, allow_nan=False)
     except ValidationError as error:
         return Failure(Cause.BAD_RESULT, describe(error))
-    except Exception as error:  # pydantic's serialization errors have no class in common
+    except Exception as error:  # of pydantic, of json, or of a model's own serializer
         return Failure(Cause.BAD_RESULT, f"the result cannot be written as JSON: {error}"[:_ERROR_CHARACTERS])
     return Returned(plain)
 

@@ -85,8 +85,8 @@ class Runner:
                 log.info("job.handed_back", queue=job.queue, job=job.job_id)
                 return HandedBack()
             case Returned(result):
-                if job.attempt > 1:  # somebody else than us may have retried a job that was given up
-                    await self._letters.resolve_job(job.queue, job.job_id, "completed after a retry")
+                if job.attempt > 1:
+                    await self._resolve(job)
                 return Completed(result)
             case Failure():
                 return await self._after(job, job_type, ending)
@@ -102,12 +102,10 @@ class Runner:
             )
         reports = Reports(job)
         task = asyncio.create_task(self._run(job, job_type, reports))
-        draining = asyncio.create_task(self._draining.wait())
+        ends = {asyncio.create_task(event.wait()) for event in (self._draining, job.lost)}
         try:
-            await asyncio.wait(
-                {task, draining}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            handed_back = self._draining.is_set()
+            await asyncio.wait({task, *ends}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            handed_back = self._draining.is_set() or job.lost.is_set()
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=CLEAN_UP_S)
@@ -119,8 +117,8 @@ class Runner:
                 await reports.flush()
                 return task.result()
         finally:
-            draining.cancel()
-            task.cancel()
+            for each in (task, *ends):
+                each.cancel()
         if handed_back:
             return None
         return Failure(Cause.TIMEOUT, f"the attempt took longer than {job_type.timeout_s:g} s")
@@ -144,6 +142,13 @@ class Runner:
             if task.cancelling():  # it was ended, and made an error of that
                 raise asyncio.CancelledError from error
             return failure_of(error)
+
+    async def _resolve(self, job: TakenJob) -> None:
+        """Close the letter of a job that was given up, and retried by somebody else than us."""
+        try:
+            await self._letters.resolve_job(job.queue, job.job_id, "completed after a retry")
+        except StateError as error:  # no reason to run it again
+            log.error("job.letter_not_resolved", queue=job.queue, job=job.job_id, error=str(error))
 
     async def _after(self, job: TakenJob, job_type: AnyJobType | None, failure: Failure) -> Outcome:
         attempts, backoff = (job_type.attempts, job_type.backoff) if job_type else (1, _NO_BACKOFF)

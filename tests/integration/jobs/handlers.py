@@ -77,13 +77,15 @@ async def fail(payload: Work, context: JobContext) -> Done:
             raise SystemExit(3)
         case "once" if context.attempt > 1:
             return Done(said="at last")
+        case "until" if payload.gate is not None and payload.gate.exists():
+            return Done(said="now")
         case "result":
             return {"not": "it"}  # type: ignore[return-value]
     raise ValueError("no good")
 
 
 @job("FAIL_BLOCKING", attempts=2, backoff=SOON)
-def fail_blocking(payload: Work, context: JobContext) -> float:
+def fail_blocking(payload: Work, context: JobContext) -> object:
     note(payload, f"{context.attempt} {payload.text}")
     match payload.text:
         case "permanent":
@@ -92,8 +94,8 @@ def fail_blocking(payload: Work, context: JobContext) -> float:
             raise SystemExit(3)
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        case "nan":
-            return float("nan")
+        case "object":
+            return object()
     raise ValueError("no good")
 
 

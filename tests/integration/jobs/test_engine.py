@@ -142,6 +142,15 @@ async def test_a_thousand_completed_jobs_are_kept(server: QueueServer, queue: Bu
     assert await queue.find(QUEUE, "j0") is None
 
 
+async def test_a_queue_may_keep_completed_jobs_longer_however_many(server: QueueServer, queue: BullQueue):
+    for number in range(COMPLETED_KEPT + 5):
+        await queue.add(new_job(f"j{number}"))
+    process = Processing()
+    async with consuming(server.url, process, slots=4, keep_s=86400) as consumer:
+        await await_until(lambda: len(process.taken) == COMPLETED_KEPT + 5 and not consumer.jobs)
+    assert (await queue.counts(QUEUE))["completed"] == COMPLETED_KEPT + 5
+
+
 async def test_the_cap_on_concurrency_holds_over_all_workers(server: QueueServer, queue: BullQueue):
     await queue.cap_concurrency(QUEUE, 1)
     now, most = 0, 0
@@ -210,6 +219,40 @@ async def test_a_worker_that_ends_leaves_no_job_active(server: QueueServer, queu
         may_end.set()
     counts = await queue.counts(QUEUE)
     assert (counts["active"], counts["waiting"] + counts["delayed"]) == (0, 2)
+
+
+async def test_a_paused_worker_asks_its_server_for_nothing(tmp_path):
+    """While the server is away there would be no end to the asking, and a worker that ends waits for it."""
+    consumer = BullConsumer(
+        QUEUE, Processing(), f"unix://{tmp_path}/none", slots=asyncio.Semaphore(1), slot_count=1, max_stalls=1
+    )
+    await consumer.pause()
+    consumer.drained = True
+    assert await consumer.getNextJob("token") is None
+
+
+async def test_a_job_that_was_taken_anew_keeps_its_lock_when_the_first_take_ends(
+    server: QueueServer, queue: BullQueue
+):
+    may_end = [asyncio.Event(), asyncio.Event()]
+    takes = iter(may_end)
+
+    async def process(job: TakenJob) -> Completed:
+        await next(takes).wait()
+        return Completed(None)
+
+    await queue.add(new_job("a"))
+    async with consuming(server.url, process, slots=2) as consumer:
+        await await_until(lambda: consumer.jobs)
+        ((job, token),) = consumer.jobs
+        second = asyncio.create_task(consumer.processJob(job, "second"))
+        await await_until(lambda: len(consumer.jobs) == 2)
+        may_end[0].set()
+        await await_until(lambda: (job, token) not in consumer.jobs)
+        assert consumer.lockManager.tracked_jobs[job.id]["token"] == "second"
+        may_end[1].set()
+        await second
+        assert not consumer.lockManager.tracked_jobs
 
 
 async def test_locks_are_renewed_while_a_paused_worker_ends_its_jobs(server: QueueServer, queue: BullQueue):

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import bullmq
@@ -74,6 +75,7 @@ async def test_a_blocking_handler_longer_than_the_lock_runs_once(at: House, runn
         (handlers.fail_blocking, "permanent", 1, Cause.PERMANENT, "PermanentError: never"),
         (handlers.fail_blocking, "exit", 2, Cause.ERROR, "SystemExit: 3"),
         (handlers.fail_blocking, "killed", 2, Cause.ERROR, "the handler's process ended (signal SIGKILL)"),
+        (handlers.fail_blocking, "object", 1, Cause.BAD_RESULT, "cannot be written as JSON"),
         (handlers.overtime, "", 1, Cause.TIMEOUT, "longer than 0.2 s"),
         (handlers.overtime_blocking, "", 1, Cause.TIMEOUT, "longer than 1 s"),
     ],
@@ -118,17 +120,18 @@ async def test_an_unknown_type_is_a_dead_letter(at: House, running: Running):
     assert (letter.cause, letter.name, letter.payload) == (Cause.UNKNOWN_TYPE, "SHOUT", {"x": 1})
 
 
-@pytest.mark.parametrize("data", [None, {"text": "private"}, "torn", [1]])
 @pytest.mark.parametrize("name", ["SAY", "SAY_BLOCKING"])
-async def test_a_bad_payload_is_a_dead_letter_that_does_not_repeat_it(
-    at: House, running: Running, name: str, data: object
-):
-    await at.queue.add(NewJob(name, "a", name, data, 0))
-    await at.wait_state(name, "a", "failed")
-    letter = await at.only_letter()
-    assert letter.cause is Cause.BAD_PAYLOAD
-    assert "private" not in letter.error
-    assert letter.payload == data
+async def test_a_bad_payload_is_a_dead_letter_that_does_not_repeat_it(at: House, running: Running, name: str):
+    payloads: list[object] = [None, {"text": "private"}, "torn", [1]]
+    for number, payload in enumerate(payloads):
+        await at.queue.add(NewJob(name, f"j{number}", name, payload, 0))
+    for number, _ in enumerate(payloads):
+        await at.wait_state(name, f"j{number}", "failed")
+    letters = sorted(await at.letters.latest(), key=lambda letter: letter.job_id)
+    assert [letter.payload for letter in letters] == payloads
+    for letter in letters:
+        assert letter.cause is Cause.BAD_PAYLOAD
+        assert "private" not in letter.error
 
 
 async def test_a_handler_that_takes_no_end_ends_with_its_worker(at: House, running: Running):
@@ -235,6 +238,36 @@ async def test_a_worker_without_a_server_waits_for_it(at: House):
         await at.wait_state("SAY", job_id, "completed")
         process.terminate()
         assert await process.wait() == 0
+
+
+async def test_a_handler_that_lost_its_lock_is_ended_and_the_job_begun_again(at: House, running: Running):
+    gate = at.state_dir / "gate"
+    job_id = await at.producer.enqueue(handlers.say, Work(journal=at.journal, text="a", gate=gate))
+    await await_until(at.lines)
+    async with redis(at.server.url) as client:
+        await client.delete(f"bull:SAY:{job_id}:lock")
+    await await_until(lambda: len(at.lines()) == 2)
+    gate.touch()
+    await at.wait_state("SAY", job_id, "completed")
+    assert [line.split()[0] for line in at.lines()] == ["1", "1", "end"]
+
+
+async def test_a_worker_ends_while_its_server_is_away(at: House, running: Running):
+    job_id = await at.producer.enqueue(handlers.say, Work(journal=at.journal, text="a"))
+    await at.wait_state("SAY", job_id, "completed")
+    await at.server.stop()
+    running.terminate()
+    assert await running.wait() == 0
+
+
+async def test_a_number_of_slots_that_is_none_is_refused(at: House, monkeypatch):
+    monkeypatch.setenv("WORKER_CONCURRENCY", "many")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "jobs.worker", "--state-dir", at.state_dir, "json"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert b'--slots: "many" is not a number of jobs; write 1 or more' in said
 
 
 async def test_modules_without_jobs_are_refused(at: House):

@@ -16,7 +16,7 @@ class Page(BaseModel):
     number: int
 
 
-@job("RENDER", timeout="90s", attempts=5, backoff=exponential("2s", cap="1m"), concurrency=4)
+@job("RENDER", timeout="90s", attempts=5, backoff=exponential("2s", cap="1m"), concurrency=4, keep="24h")
 async def render(payload: Page, context: JobContext) -> int:
     return payload.number
 
@@ -31,7 +31,7 @@ def typed(name: str = "A", queue: str | None = None, concurrency: int | None = N
 async def test_every_number_is_the_types():
     assert (render.name, render.queue, render.timeout_s, render.attempts) == ("RENDER", "RENDER", 90.0, 5)
     assert (render.backoff, render.concurrency) == (exponential("2s", cap="1m"), 4)
-    assert render.payload is Page
+    assert (render.payload, render.keep_s) == (Page, 86400.0)
     assert render.is_async
     assert not typed().is_async
 
@@ -77,7 +77,7 @@ def test_a_queue_with_several_types_stalls_as_often_as_the_most_patient_may():
 def test_types_that_contradict_each_other_are_refused():
     with pytest.raises(ConfigError, match="two handlers for A in queue A"):
         Registry([typed(), typed()])
-    with pytest.raises(ConfigError, match="queue Q differ in concurrency"):
+    with pytest.raises(ConfigError, match="queue Q differ in concurrency or keep"):
         Registry([typed("A", "Q", 1), typed("B", "Q", 2)])
 
 
