@@ -91,9 +91,9 @@ class QueueServer:
 
     async def stop(self) -> None:
         """End the server, its file being synced, and let go of the folder."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        while self._keeper is not None and not self._keeper.done():
+            self._keeper.cancel()  # again, should redis-py take it for its own time limit
+            await asyncio.wait([self._keeper], timeout=_LOOK_S)
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
