@@ -34,7 +34,10 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
     """
     began_at = monotonic_s()
     process = client.master_process()
-    begun = client.restart()
+    try:
+        begun = client.restart()
+    except NoMasterError:
+        raise BramaError(f"the master (pid {process.pid}) ended instead; its log says why") from None
     with ProgressLine() as line:
         line.show(f"version {begun.version} takes over")
         master = _wait_taken_over(client, process, begun.hot_restarts)

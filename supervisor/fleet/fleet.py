@@ -167,12 +167,12 @@ class Fleet:
         await self._begin()
 
     async def renew(self) -> None:
-        """Replace the processes that were taken over by those of a new zygote.
-
-        Raises:
-            ZygoteError: the zygote cannot be used as configured.
-        """
-        await self._wait_warm()
+        """Replace the processes that were taken over by those of a new zygote; without one they serve on."""
+        try:
+            await self._wait_warm()
+        except ZygoteError as error:
+            log.error("fleet.not_renewed", bots=self.renewing, detail=str(error))
+            return
         log.info("fleet.renewing", bots=self.renewing)
         self._engine.renewal.begin()
 
