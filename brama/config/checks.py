@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from brama.config.hosts import is_loopback
+from brama.config.job_checks import job_warnings
 from brama.config.settings import BotSettings, Settings
 from brama.config.values import format_duration
 from brama.config.webhook_faults import webhook_user
@@ -22,6 +23,7 @@ def warnings(settings: Settings) -> list[str]:
         *_api_warnings(settings),
         *_source_warnings(settings),
         *(webhook_warnings(settings.webhook) if is_webhook_used else ()),
+        *(job_warnings(settings) if settings.jobs.enabled else ()),
         *_timing_warnings(settings),
         *_shared_script_warnings(enabled),
         *_token_env_warnings(enabled),

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from brama.config.entry_points import find_module_fault
 from brama.config.hosts import is_host, is_loopback
+from brama.config.job_checks import find_job_faults
 from brama.config.models import Document
 from brama.config.paths import absolute
 from brama.config.report import Location
@@ -35,6 +36,7 @@ def find_faults(
     yield from find_webhook_faults(document.webhook, document.telegram.base_url, project_root, user)
     yield from _source_faults(document)
     yield from _isolation_faults(document, entries, euid)
+    yield from find_job_faults(document, project_root)
     for index, module in enumerate(document.zygote.preload):
         if fault := find_module_fault(module, project_root):
             yield ("zygote", "preload", index), f"{fault}; install it or leave it out"

@@ -5,7 +5,7 @@ The models are the source of the JSON schema too, so a field's description is wh
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator
 
 from brama.config.fields import (
     Address,
@@ -31,7 +31,9 @@ from brama.config.fields import (
     VariableName,
     VariableValues,
 )
+from brama.config.job_models import JobsSection, RedisSection
 from brama.config.readers import DEFAULT_AGES_S, as_choice, as_items
+from brama.config.section import Section
 
 Mode = Annotated[Literal["polling", "webhook"], as_choice("polling", "webhook")]
 Durability = Annotated[Literal["full", "normal"], as_choice("full", "normal")]
@@ -41,23 +43,6 @@ LogLevel = Annotated[
 ]
 NetworkMode = Annotated[Literal["off", "warn", "enforce"], as_choice("off", "warn", "enforce")]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(as_items)]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable; unknown keys are errors; a key without a value is not written."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, values: Any) -> Any:
-        if values is None:
-            return {}
-        if isinstance(values, dict):
-            return {key: value for key, value in values.items() if value is not None}
-        return values
 
 
 class TelegramSection(Section):
@@ -196,20 +181,6 @@ class BotsSourceSection(Section):
     """Sent to that address as a bearer token."""
     interval: Duration = 60.0
     """Time between two questions."""
-
-
-class RedisSection(Section):
-    """A Redis or Valkey server; read and checked, not part of this version."""
-
-    url: Secret | None = None
-    """redis://[user:password@]host[:port][/db]. Environment: REDIS_URL."""
-
-
-class JobsSection(Section):
-    """The job queue; read and checked, not part of this version."""
-
-    concurrency: Count = 5
-    """Jobs that one worker runs at a time. Environment: WORKER_CONCURRENCY."""
 
 
 class ZygoteSection(Section):

@@ -7,11 +7,12 @@ their key too. A variable that is empty counts as not set. Bots are configured i
 from collections.abc import Mapping
 from typing import Any
 
+from brama.config.redis_address import server_url
 from brama.config.report import Location, Report
 
 _PREFIX = "BRAMA_"
 
-#: Names from before this product, and the keys they set.
+#: Names that operators and other programs use already, and the keys they set.
 OWN_NAMES: Mapping[str, Location] = {
     "BOT_MODE": ("mode",),
     "WEBHOOK_HOST": ("webhook", "host"),
@@ -24,7 +25,17 @@ OWN_NAMES: Mapping[str, Location] = {
     "ALLOWED_API_KEY": ("api", "token"),
     "WORKER_CONCURRENCY": ("jobs", "concurrency"),
     "LOG_LEVEL": ("log", "level"),
+    "BACKEND_URL": ("jobs", "backend", "backend_url"),
+    "NODE_ENV": ("jobs", "backend", "environment"),
+    "OPENAI_API_KEY": ("jobs", "backend", "openai_api_key"),
+    "OPENAI_BASE_URL": ("jobs", "backend", "openai_base_url"),
+    "OPENAI_MODEL": ("jobs", "backend", "model"),
+    "MOCK_PROCESSING_TIME": ("jobs", "backend", "mock_processing_time"),
 }
+#: The same key is asked of whoever hands jobs over.
+_ALSO = {"ALLOWED_API_KEY": ("jobs", "backend", "api_keys")}
+#: Written as a bare number of milliseconds.
+_MILLISECONDS = frozenset({"MOCK_PROCESSING_TIME"})
 #: Secrets of the master that a bot must not inherit.
 WITHHELD = frozenset({"ALLOWED_API_KEY", "WEBHOOK_SECRET"})
 
@@ -55,10 +66,15 @@ def is_withheld(name: str) -> bool:
 def lay_over(tree: dict[str, Any], environ: Mapping[str, str], report: Report) -> None:
     """Put the settings of ``environ`` into ``tree``; ``report`` learns which variable set which key."""
     origins: dict[Location, str] = {}
-    for name, location in OWN_NAMES.items():
+    for name, location in [*OWN_NAMES.items(), *_ALSO.items()]:
         if text := environ.get(name, ""):
-            _put(tree, location, text)
+            _put(tree, location, f"{text}ms" if name in _MILLISECONDS and text.isdigit() else text)
             origins[location] = name
+    if not environ.get("REDIS_URL") and environ.get("REDIS_HOST"):
+        try:
+            _put(tree, ("redis", "url"), server_url(environ) or "")
+        except ValueError as error:
+            report.add_elsewhere("environment", str(error))
     for name in sorted(environ):
         general = _location_of(name)
         if general and general[0] == "bots":

@@ -1,7 +1,8 @@
 """What the platform's answer may hold: entries as in ``brama.yaml``, their text used as it is."""
 
 from brama.config.fields import Secret
-from brama.config.models import BotSection, Section
+from brama.config.models import BotSection
+from brama.config.section import Section
 
 
 class PlatformBot(BotSection):

@@ -21,14 +21,22 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 #: Longest key that is shown whole, in characters.
 _MAX_KEY = 60
 #: Keys whose values are never shown, whatever is wrong with them.
-SECRET_KEYS = frozenset({"token", "secret", "url"})
+SECRET_KEYS = frozenset(
+    {"token", "secret", "url", "api_keys", "callback_key", "callback_secret", "openai_api_key"}
+)
 
 
 def is_secret(location: Location) -> bool:
     """Return whether the value at ``location`` must not be shown."""
     if len(location) > 2 and location[0] == "bots" and location[2] in {"env", "settings"}:
         return True
-    return bool(location) and location[-1] in SECRET_KEYS
+    return is_secret_key(location)
+
+
+def is_secret_key(location: Location) -> bool:
+    """Return whether a key of SECRET_KEYS, or an item of its list, stands at ``location``."""
+    key = location[-2:-1] if location and isinstance(location[-1], int) else location[-1:]
+    return not SECRET_KEYS.isdisjoint(key)
 
 
 def spell(location: Location) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from brama.config.job_models import JobsSection, RedisSection
 from brama.config.models import (
     ApiSection,
     BotLimitsSection,
@@ -17,10 +18,8 @@ from brama.config.models import (
     DeliverySection,
     HeartbeatSection,
     IsolationSection,
-    JobsSection,
     LimitsSection,
     LogSection,
-    RedisSection,
     RestartSection,
     StopSection,
     TelegramSection,
@@ -121,7 +120,17 @@ class Settings(BaseModel):
         held = [bot.token for bot in self.bots]
         held += [
             secret
-            for secret in (self.api.token, self.webhook.secret, self.bots_source.token, self.redis.url)
+            for secret in (
+                self.api.token,
+                self.webhook.secret,
+                self.bots_source.token,
+                self.redis.url,
+                self.jobs.alert.token,
+                *self.jobs.backend.api_keys,
+                self.jobs.backend.callback_key,
+                self.jobs.backend.callback_secret,
+                self.jobs.backend.openai_api_key,
+            )
             if secret is not None
         ]
         return tuple(secret.get_secret_value() for secret in held if secret.get_secret_value())

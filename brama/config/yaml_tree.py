@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from brama.config.report import SECRET_KEYS, Location, Report, is_secret, spell
+from brama.config.report import Location, Report, is_secret, is_secret_key, spell
 from brama.config.substitution import MissingVariableError, Variables
 from brama.errors import ConfigError
 
@@ -196,7 +196,7 @@ class TreeBuilder:
                 raise self._refused(node, location, str(error)) from None
             except ValueError as error:
                 raise self._refused(node, location, str(error)) from None
-        if text and location and location[-1] in SECRET_KEYS and not _is_plain_address(location, text):
+        if text and is_secret_key(location) and not _is_plain_address(location, text):
             self.literal_secrets.append(location)
         is_quoted = bool(node.style)  # plain is None to the Python parser, empty to the C one
         if is_quoted or (_is_verbatim(location) and node.tag != _TAG + "null"):

@@ -20,10 +20,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from brama.clock import monotonic_s
+from brama.config.redis_address import server_url
 from brama.errors import ConfigError, StateError
 from brama.log import get_logger
 from jobs.linux import die_with_parent
-from jobs.policy.endpoint import server_url
 
 log = get_logger(__name__)
 

@@ -232,6 +232,13 @@ PROBLEMS = [
     ("api: {host: 127.0.0.300}", 'api.host: "127.0.0.300" is neither an IP address nor a host name'),
     ("api: {token: a b}", "api.token: must be ASCII without blanks (not shown here)"),
     ("api: {token: 12345678}", "api.token: is not text (not shown here); put it in quotes"),
+    # jobs
+    ("redis: {url: 'http://u:hush@h'}", "redis.url: is no address of a Redis server (not shown here)"),
+    ("jobs: {modules: [no.such.module]}", "jobs.modules[0]: "),
+    ("jobs: {worker_timeout: 5s}", "jobs.worker_timeout: must be at least 10s"),
+    ("jobs: {backend: {host: a b}}", 'jobs.backend.host: "a b" is neither an IP address nor a host name'),
+    ("jobs: {backend: {provider: openai}}", "jobs.backend.provider: openai needs a key; set OPENAI_API_KEY"),
+    ("jobs: {backend: {api_keys: [12345678]}}", "jobs.backend.api_keys[0]: is not text (not shown here)"),
     ("webhook: {secret: 'a!b'}", "webhook.secret: must be 1 to 256 of A-Z a-z 0-9 _ - (not shown here)"),
     ("webhook: {ssl_cert: a.pem}", "webhook.ssl_cert: ssl_cert and ssl_key go together; write both or none"),
     ("isolation: {uids: 5-1}", 'isolation.uids: "5-1" is not a range of uids from 1 to'),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from brama.errors import ConfigError
 from tests.unit.config.project import Project, made_up_token
 
 
@@ -29,6 +30,8 @@ def test_names_that_operators_use(project: Project):
             "REDIS_URL": "redis://localhost",
             "ALLOWED_API_KEY": "key",
             "WORKER_CONCURRENCY": "7",
+            "OPENAI_API_KEY": "hush too",
+            "MOCK_PROCESSING_TIME": "250",
             "LOG_LEVEL": "WARN",
         },
     )
@@ -39,6 +42,19 @@ def test_names_that_operators_use(project: Project):
     assert settings.redis.url is not None
     assert settings.api.token is not None
     assert (settings.jobs.concurrency, settings.log.level) == (7, "warning")
+    backend = settings.jobs.backend
+    assert [key.get_secret_value() for key in backend.api_keys] == ["key"]
+    assert backend.openai_api_key is not None
+    assert backend.mock_processing_time == 0.25
+
+
+def test_a_redis_server_may_be_named_in_parts(project: Project):
+    environ = {"REDIS_HOST": "queue.internal", "REDIS_PORT": "6380", "REDIS_PASSWORD": "a/b"}
+    url = project.load("bots: []", environ).redis.url
+    assert url is not None
+    assert url.get_secret_value() == "redis://:a%2Fb@queue.internal:6380"
+    with pytest.raises(ConfigError, match='REDIS_PORT: "many" is not a port'):
+        project.load("bots: []", environ | {"REDIS_PORT": "many"})
 
 
 def test_any_key_has_a_name(project: Project):

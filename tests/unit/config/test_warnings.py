@@ -78,3 +78,13 @@ def reload(project: Project):
     from brama.config.loading import load_settings
 
     return load_settings(project.config_path, project.environ)
+
+
+def test_a_job_queue_with_nothing_to_run_and_weak_keys(project: Project):
+    assert any(
+        "has nothing to run" in line for line in warnings(project.load("jobs: {enabled: true}\nbots: []"))
+    )
+    text = "jobs: {enabled: true, backend: {host: 0.0.0.0}}\nbots: []"
+    said = "\n".join(warnings(project.load(text, {"ALLOWED_API_KEY": "short"})))
+    for part in ("can be guessed", "can command the supervisor", "unencrypted", "nobody may be called back"):
+        assert part in said

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brama.config.redis_address import server_url
 from jobs.policy.backoff import Backoff, exponential
-from jobs.policy.endpoint import server_url
 from jobs.policy.ids import check_name, job_id_for, job_id_from
 from jobs.policy.verdict import Cause, Failure, GiveUp, TryAgain, decide
 

@@ -1,4 +1,4 @@
-"""Which server the environment names.
+"""Which Redis server the environment names.
 
 Pure.
 """
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 #: What Redis listens on.
 DEFAULT_PORT = 6379
-_SCHEMES = ("redis://", "rediss://", "unix://")
+SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 def server_url(environment: Mapping[str, str]) -> str | None:
@@ -21,7 +21,7 @@ def server_url(environment: Mapping[str, str]) -> str | None:
         ValueError: REDIS_URL or REDIS_PORT is not one.
     """
     if url := environment.get("REDIS_URL", "").strip():
-        if not url.startswith(_SCHEMES):
+        if not url.startswith(SCHEMES):
             raise ValueError(
                 "REDIS_URL is no address of a Redis server; write redis://host:6379 or rediss://…"
             )
