@@ -4,7 +4,7 @@ Runs in: wherever jobs are enqueued or run.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
@@ -16,6 +16,7 @@ from jobs.policy.backoff import Backoff, exponential
 from jobs.policy.ids import check_name
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
+WhenDead = Callable[[Any, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +34,7 @@ class JobType(Generic[PayloadT]):
         backoff: the waits between attempts.
         concurrency: cap over all workers, None for as many as there are slots.
         keep_s: how long completed jobs are kept; None for an hour, 1000 at most.
+        when_dead: called with the data and the error of a job that failed for good.
     """
 
     name: str
@@ -45,6 +47,7 @@ class JobType(Generic[PayloadT]):
     backoff: Backoff
     concurrency: int | None
     keep_s: float | None
+    when_dead: WhenDead | None = None
 
     @property
     def is_async(self) -> bool:
@@ -68,6 +71,7 @@ def job(
     queue: str | None = None,
     concurrency: int | None = None,
     keep: str | None = None,
+    when_dead: WhenDead | None = None,
 ) -> Callable[[Callable[[PayloadT, JobContext], Any]], JobType[PayloadT]]:
     """Make a function ``(payload, context) -> result`` the handler of a type of job.
 
@@ -84,6 +88,9 @@ def job(
         concurrency: how many of the queue's jobs all workers together run at once; None for no cap.
         keep: how long a completed job is kept, with its result and its key, as ``24h``; an hour, and 1000 of
             the queue's jobs at most, if None.
+        when_dead: coroutine function that is called with the data, which may be no valid payload, and the
+            error of a job that failed for good, in the worker's loop. The job's end waits for it; should its
+            worker die, it is called again.
 
     Raises:
         TypeError: the function does not take a payload that is a pydantic model, and a context.
@@ -118,6 +125,7 @@ def job(
             backoff=backoff,
             concurrency=concurrency,
             keep_s=parse_duration(keep) if keep else None,
+            when_dead=when_dead,
         )
 
     return decorate

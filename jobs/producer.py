@@ -93,11 +93,19 @@ class Producer:
             priority=priority,
             delay_ms=round(parse_duration(delay) * 1000) if delay else 0,
         )
+        await self.add(job)
+        return job_id
+
+    async def add(self, job: NewJob) -> None:
+        """Take over a job that somebody else has made.
+
+        Raises:
+            NotAcceptedError: neither the engine nor the outbox can store it.
+        """
         try:
             await self._take_over(job)
         except StateError as error:
-            raise NotAcceptedError(f"job {job_type.name}: not taken over: {error}") from error
-        return job_id
+            raise NotAcceptedError(f"job {job.name}: not taken over: {error}") from error
 
     async def run(self) -> None:
         """Empty the outbox whenever the engine can take jobs; runs until it is cancelled."""

@@ -27,6 +27,7 @@ class NewJob:
         backoff_ms: the first wait between attempts, doubled each time; for workers in Node.
         priority: 1 (first) up to MAX_PRIORITY (last); 0, the default, goes before all of them.
         delay_ms: it is not started earlier.
+        origin: who wants to know how it ends, as JSON; see ``jobs.results``.
     """
 
     queue: str
@@ -38,6 +39,7 @@ class NewJob:
     backoff_ms: int = 0
     priority: int = 0
     delay_ms: int = 0
+    origin: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class TakenJob(Protocol):
 
     @property
     def created_utc_ms(self) -> int: ...
+    @property
+    def origin(self) -> Json: ...
     @property
     def lost(self) -> asyncio.Event:
         """Set when its lock has run out, as while the server is away: another worker may begin it now."""

@@ -9,12 +9,14 @@ Runs in: job worker.
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from brama.clock import utc_s
 from brama.errors import StateError
 from brama.log import get_logger
 from jobs.context import JobContext
 from jobs.engine.port import Completed, Failed, HandedBack, Outcome, Retried, TakenJob
+from jobs.errors import NotAcceptedError
 from jobs.execution.attempt import Ending, Returned, check_result, failure_of, read_payload
 from jobs.execution.children import Children
 from jobs.execution.reports import Reports
@@ -22,6 +24,7 @@ from jobs.job_type import AnyJobType
 from jobs.policy.backoff import exponential
 from jobs.policy.verdict import Cause, Failure, TryAgain, decide
 from jobs.registry import Registry
+from jobs.results import Results
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 
 log = get_logger(__name__)
@@ -34,6 +37,15 @@ _UNWRITTEN_WAIT_S = 30.0
 _NO_BACKOFF = exponential("1s")
 
 
+@dataclass(slots=True)
+class Tally:
+    """Jobs in hand, and those that completed or failed for good so far."""
+
+    active: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
 class Runner:
     """What a worker does with the jobs it takes.
 
@@ -41,6 +53,7 @@ class Runner:
         types: what it knows to do.
         children: where ``def`` handlers run.
         letters: where jobs go that failed for good.
+        results: tells how jobs ended.
         unfit: called once if a handler cannot be ended; the process has to end then.
         jitter: 0 up to 1, anew each time.
     """
@@ -50,15 +63,18 @@ class Runner:
         types: Registry,
         children: Children,
         letters: DeadLetters,
+        results: Results,
         unfit: Callable[[], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._types = types
         self._children = children
         self._letters = letters
+        self._results = results
         self._unfit = unfit
         self._jitter = jitter
         self._draining = asyncio.Event()
+        self.tally = Tally()
 
     def hand_back(self) -> None:
         """End the handlers that run, giving their jobs back, and every job that is taken from now on."""
@@ -68,11 +84,29 @@ class Runner:
         """See ``Process``."""
         if self._draining.is_set():
             return HandedBack()
+        self.tally.active += 1
         try:
-            return await self._process(job)
-        except StateError as error:
-            log.error("job.not_buried", queue=job.queue, job=job.job_id, error=str(error))
+            outcome = await self._process(job)
+            await self._tell(job, outcome)
+        except (StateError, NotAcceptedError) as error:
+            log.error("job.end_not_stored", queue=job.queue, job=job.job_id, error=str(error))
             return HandedBack(_UNWRITTEN_WAIT_S)
+        finally:
+            self.tally.active -= 1
+        return outcome
+
+    async def _tell(self, job: TakenJob, outcome: Outcome) -> None:
+        """Tell those who wait for the end of a job; before the engine hears of it, which forgets nothing."""
+        match outcome:
+            case Completed(result):
+                self.tally.completed += 1
+                await self._results.send(job, result=result)
+            case Failed(error):
+                self.tally.failed += 1
+                job_type = self._types.find(job.queue, job.name)
+                if job_type is not None and job_type.when_dead is not None:
+                    await job_type.when_dead(job.data, error)
+                await self._results.send(job, error=error)
 
     async def _process(self, job: TakenJob) -> Outcome:
         if job.stalls and (letter := await self._letters.open_letter(job.queue, job.job_id, job.attempt)):

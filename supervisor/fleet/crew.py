@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 
+from brama.child_process import Exit
 from brama.clock import Clock
 from brama.config.settings import Settings
 from brama.errors import BramaError
@@ -43,7 +44,6 @@ from supervisor.fleet.records import ProcessRecord
 from supervisor.fleet.rounds import Rounds
 from supervisor.fleet.strays import Strays
 from supervisor.fleet.worker_handle import Past, WorkerHandle
-from supervisor.fleet.worker_process import Exit
 
 Tell = Callable[[Member, Event], None]
 _QUEUED = "waits for its turn to boot"

@@ -45,6 +45,7 @@ class Taken:
     stalls: int = 0
     given_up: str | None = None
     created_utc_ms: int = 1500
+    origin: Any = None
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def report_progress(self, value: Any) -> None: ...
@@ -77,8 +78,14 @@ class Letters:
         return found[0] if found else None
 
 
+class Told:
+    """In place of Results: nobody waits for these jobs."""
+
+    async def send(self, job: Any, **ending: Any) -> None: ...
+
+
 def runner(letters: Letters) -> Runner:
-    return Runner(Registry([read]), Children([]), letters, pytest.fail, jitter=lambda: 0.0)  # type: ignore[arg-type]
+    return Runner(Registry([read]), Children([]), letters, Told(), pytest.fail, jitter=lambda: 0.0)  # type: ignore[arg-type]
 
 
 async def test_failures_are_tried_again_until_the_last_is_buried():
