@@ -79,6 +79,7 @@ class Crew:
         clock: Clock,
         tell: Tell,
         on_change: Callable[[], None],
+        is_others: Callable[[int], bool],
     ) -> None:
         self.settings = settings
         self._members = members
@@ -89,6 +90,7 @@ class Crew:
         self._clock = clock
         self._tell = tell
         self._on_change = on_change
+        self._is_others = is_others
         self._loop = asyncio.get_running_loop()
         self._instance = instance_of(settings.state_dir)
         self._pids: set[int] = set()
@@ -321,4 +323,4 @@ class Crew:
         return [bot_id for bot_id, member in self._members.items() if member.handle is not None]
 
     def _is_watched(self, pid: int) -> bool:
-        return pid == self._zygote.pid or pid in self._pids
+        return pid == self._zygote.pid or pid in self._pids or self._is_others(pid)

@@ -62,6 +62,7 @@ class Fleet:
         spawn: runs a coroutine in the application's task group.
         environ: the master's environment.
         cores: of the machine.
+        is_others: whether a child of this process is somebody else's, who waits for its exit status.
         clock: monotonic seconds.
         free_memory: returns the share of the machine's memory that is available.
     """
@@ -78,6 +79,7 @@ class Fleet:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         environ: Mapping[str, str],
         cores: int,
+        is_others: Callable[[int], bool] = lambda _pid: False,
         clock: Clock = monotonic_s,
         free_memory: Callable[[], float] = free_memory_share,
     ) -> None:
@@ -114,6 +116,7 @@ class Fleet:
             clock=clock,
             tell=self._tell,
             on_change=self._processes_changed,
+            is_others=is_others,
         )
         self._started = self._closing = self._handed_over = False
         self._give_up_at = float("inf")

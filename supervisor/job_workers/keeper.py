@@ -117,6 +117,7 @@ class Keeper:
             record = self._record(place)
             if place.process is not None:
                 pipe, unread = place.process.hand_over()
+                place.process = None
                 os.set_inheritable(pipe, True)
                 record = msgspec.structs.replace(record, pipe=pipe, unread=unread)
             records.append(record)
