@@ -192,3 +192,22 @@ class Consumer(Protocol):
 
     async def close(self) -> None:
         """End once the jobs in hand are through."""
+
+
+class RateLimiter(Protocol):
+    """One limit, counted for each key by itself, over all processes and machines that share the server."""
+
+    async def take(self, key: str, *, again: bool = False) -> float:
+        """Take one call of ``key``'s, if its rates allow one now.
+
+        Args:
+            key: whose calls are counted together, as an organisation's id; any text.
+            again: the caller has waited as long as it was told; it goes before those that are new.
+
+        Returns:
+            0.0 if it was taken; else the seconds to wait before asking again. Each caller is told a later
+            turn than the one before, so that those who wait do not all come back at once.
+
+        Raises:
+            EngineUnavailableError: the server cannot be reached; nobody may go on then.
+        """
