@@ -18,17 +18,16 @@ _RECONNECT_S = 1.0
 async def wait_for_turn(limiter: RateLimiter, key: str) -> None:
     """Return once a call of ``key``'s has been taken from ``limiter``; it may be made then.
 
-    It has no end of its own: a job's timeout, or its lock that is lost while the server is away, cancels it.
+    For work that has begun: it goes before jobs that have not. It has no end of its own: a job's timeout, or
+    its lock that is lost while the server is away, cancels it.
     """
-    again = False
     while True:
         try:
-            wait_s = await limiter.take(key, again=again)
+            wait_s = await limiter.take(key, ahead=True)
         except EngineUnavailableError as error:
             log.warning("limit.unreachable", error=str(error))
             await asyncio.sleep(_RECONNECT_S)
             continue
         if wait_s <= 0:
             return
-        again = True
         await asyncio.sleep(wait_s)

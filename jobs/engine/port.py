@@ -197,16 +197,17 @@ class Consumer(Protocol):
 class RateLimiter(Protocol):
     """One limit, counted for each key by itself, over all processes and machines that share the server."""
 
-    async def take(self, key: str, *, again: bool = False) -> float:
+    async def take(self, key: str, *, ahead: bool = False) -> float:
         """Take one call of ``key``'s, if its rates allow one now.
 
         Args:
             key: whose calls are counted together, as an organisation's id; any text.
-            again: the caller has waited as long as it was told; it goes before those that are new.
+            ahead: the caller has waited as long as it was told, or is in the middle of its work; it goes
+                before those that are new.
 
         Returns:
-            0.0 if it was taken; else the seconds to wait before asking again. Each caller is told a later
-            turn than the one before, so that those who wait do not all come back at once.
+            0.0 if it was taken; else the seconds to wait before asking again, ``ahead`` then. No two callers
+            are given the same turn, so that those who wait do not all come back at once.
 
         Raises:
             EngineUnavailableError: the server cannot be reached; nobody may go on then.
