@@ -130,6 +130,10 @@ class TakenJob(Protocol):
         """How often a worker let go of it without a word."""
 
     @property
+    def is_back(self) -> bool:
+        """Whether it was taken before for this attempt, and handed back or let go of."""
+
+    @property
     def given_up(self) -> str | None:
         """Why the engine wants it to fail without another attempt, None if it does not."""
 

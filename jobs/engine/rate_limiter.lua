@@ -68,7 +68,8 @@ local ledger = stored and cmsgpack.unpack(stored) or empty()
 if ledger.now > now + shortest then ledger = empty() end
 now = math.max(now, ledger.now)
 ledger.now = now
-if now - ledger.came > 2 * shortest then
+local since = now - 2 * shortest
+if ledger.came < since and wait_after(ledger.done, since) == 0 then
   ledger.ahead, ledger.new = {last = 0}, {last = 0}
 end
 local last = math.max(ledger.ahead.last, ledger.new.last)

@@ -7,6 +7,7 @@ the number of parts in three windows, however many callers wait.
 Runs in: job worker.
 """
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from jobs.policy.rates import PARTS, Rates, Window
 
 #: Of all keys. Those of BullMQ begin with "bull:".
 PREFIX = "brama:rate"
+#: Calls of one process on their way at once; redis-py refuses a hundred and first.
+_AT_ONCE = 50
 
 SERVER_CLOCK = """
 local time = redis.call("TIME")
@@ -31,20 +34,23 @@ class RateLimits:
 
     Args:
         url: redis://, rediss:// or unix://; connected to at the first call.
+        rates: of the limit that all share who have none of their own; the same wherever that is asked about.
         clock: Lua that sets ``now``, in milliseconds.
     """
 
-    def __init__(self, url: str, *, clock: str = SERVER_CLOCK) -> None:
+    def __init__(self, url: str, rates: Rates, *, clock: str = SERVER_CLOCK) -> None:
         self._client = producer_client(url)
+        self._turnstile = asyncio.Semaphore(_AT_ONCE)
         self._script = self._client.register_script(f"local PARTS = {PARTS}\n{clock}\n{_TAKE}")
+        self.shared = self.sliding("all", rates.windows)
 
-    def limit(self, name: str, rates: Rates) -> "RedisRateLimiter":
-        """Return the limit ``name``; all who use that name must bring the same rates."""
-        return self.sliding(name, rates.windows)
+    def own(self, name: str, rates: Rates) -> "RedisRateLimiter":
+        """Return a limit beside the shared one; all who ask for ``name`` bring the same rates."""
+        return self.sliding(f"own:{name}", rates.windows)
 
     def sliding(self, name: str, windows: tuple[Window, ...]) -> "RedisRateLimiter":
         """Return the limit ``name`` of any windows, the shortest first."""
-        return RedisRateLimiter(self._script, name, windows)
+        return RedisRateLimiter(self._script, self._turnstile, name, windows)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -56,12 +62,16 @@ class RedisRateLimiter:
 
     Args:
         script: the one above.
+        turnstile: lets so many through as there are connections.
         name: of the limit.
         windows: the shortest first.
     """
 
-    def __init__(self, script: AsyncScript, name: str, windows: tuple[Window, ...]) -> None:
+    def __init__(
+        self, script: AsyncScript, turnstile: asyncio.Semaphore, name: str, windows: tuple[Window, ...]
+    ) -> None:
         self._script = script
+        self._turnstile = turnstile
         self._name = name
         self._windows = [
             number for each in windows for number in (each.limit, each.length_ms, each.spacing_ms)
@@ -70,7 +80,8 @@ class RedisRateLimiter:
     async def take(self, key: str, *, ahead: bool = False) -> float:
         """See RateLimiter."""
         try:
-            wait_ms = await self._script([redis_key(self._name, key)], [int(ahead), *self._windows])
+            async with self._turnstile:
+                wait_ms = await self._script([redis_key(self._name, key)], [int(ahead), *self._windows])
         except Exception as error:
             if is_unavailable(error):
                 raise EngineUnavailableError(

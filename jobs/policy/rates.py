@@ -122,8 +122,9 @@ def take(windows: Sequence[Window], ledger: Ledger, now_ms: int, ahead: bool) ->
     now_ms = max(now_ms, ledger.now_ms)
     done = ledger.done or tuple({} for _ in windows)
     ledger = replace(ledger, now_ms=now_ms, done=done)
-    # Nobody comes: those in line have died or been removed.
-    if now_ms - ledger.came_ms > 2 * windows[0].length_ms:
+    # There was room all the time and nobody came for it: those in line have died or been removed.
+    since_ms = now_ms - 2 * windows[0].length_ms
+    if ledger.came_ms < since_ms and _wait_ms(windows, done, since_ms) == 0:
         ledger = replace(ledger, ahead=Line(), new=Line())
     last_ms = max(ledger.ahead.last_ms, ledger.new.last_ms)
     if ahead or last_ms <= now_ms:
