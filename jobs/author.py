@@ -10,6 +10,7 @@ from jobs.errors import RetryableError as RetryableError
 from jobs.job_type import JobType, PayloadT
 from jobs.job_type import job as job
 from jobs.policy.backoff import exponential as exponential
+from jobs.policy.rates import Rates as Rates
 from jobs.producer import Producer
 
 _producer: Producer | None = None

@@ -14,6 +14,7 @@ from brama.config.values import parse_duration
 from jobs.context import JobContext
 from jobs.policy.backoff import Backoff, exponential
 from jobs.policy.ids import check_name
+from jobs.policy.rates import Rates
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 WhenDead = Callable[[Any, str], Awaitable[None]]
@@ -35,6 +36,8 @@ class JobType(Generic[PayloadT]):
         concurrency: cap over all workers, None for as many as there are slots.
         keep_s: how long completed jobs are kept; None for an hour, 1000 at most.
         when_dead: called with the data and the error of a job that failed for good.
+        limited_by: whose calls a job's start counts among, as its organisation; None for no limit.
+        rates: of a limit that is the type's alone; None for the one that all types share.
     """
 
     name: str
@@ -48,6 +51,8 @@ class JobType(Generic[PayloadT]):
     concurrency: int | None
     keep_s: float | None
     when_dead: WhenDead | None = None
+    limited_by: Callable[[PayloadT], str | int] | None = None
+    rates: Rates | None = None
 
     @property
     def is_async(self) -> bool:
@@ -72,6 +77,8 @@ def job(
     concurrency: int | None = None,
     keep: str | None = None,
     when_dead: WhenDead | None = None,
+    limited_by: Callable[[Any], str | int] | None = None,
+    rates: Rates | None = None,
 ) -> Callable[[Callable[[PayloadT, JobContext], Any]], JobType[PayloadT]]:
     """Make a function ``(payload, context) -> result`` the handler of a type of job.
 
@@ -91,6 +98,10 @@ def job(
         when_dead: coroutine function that is called with the data, which may be no valid payload, and the
             error of a job that failed for good, in the worker's loop. The job's end waits for it; should its
             worker die, it is called again.
+        limited_by: returns whose limit a payload counts for, as ``lambda payload: payload.organisation``. A
+            job that finds its limit used up is not started but delayed until its turn.
+        rates: a limit of the type's own with these rates; None for the one that all types share, whose rates
+            are the worker's (``jobs.limits``).
 
     Raises:
         TypeError: the function does not take a payload that is a pydantic model, and a context.
@@ -100,6 +111,8 @@ def job(
     check_name(queue or name, "queue")
     if attempts < 1 or (concurrency is not None and concurrency < 1):
         raise ValueError(f"job {name}: attempts and concurrency are at least 1")
+    if rates is not None and limited_by is None:
+        raise ValueError(f"job {name}: rates need limited_by; write for example lambda payload: payload.user")
     timeout_s = parse_duration(timeout)
     if timeout_s <= 0:
         raise ValueError(
@@ -126,6 +139,8 @@ def job(
             concurrency=concurrency,
             keep_s=parse_duration(keep) if keep else None,
             when_dead=when_dead,
+            limited_by=limited_by,
+            rates=rates,
         )
 
     return decorate

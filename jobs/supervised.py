@@ -57,7 +57,8 @@ def main(arguments: list[str]) -> int:
 
 async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> int:
     modules = list(terms.modules)
-    worker = Worker(load_types(modules), modules, terms.url.get_secret_value(), terms.state_dir, terms.slots)
+    url = terms.url.get_secret_value()
+    worker = Worker(load_types(modules), modules, url, terms.state_dir, terms.slots, terms.rates)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     beating = asyncio.create_task(_beat(worker, fd, output))
     try:

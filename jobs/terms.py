@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_serializer
 
+from jobs.policy.rates import Rates
+
 
 class WorkerTerms(BaseModel):
     """What one worker needs to know.
@@ -15,6 +17,7 @@ class WorkerTerms(BaseModel):
         title: of its process.
         modules: where its types are.
         slots: jobs it runs at once.
+        rates: of the limit that all types share (``jobs.limits``).
         url: the queue's server.
         state_dir: where dead letters and the outbox are.
         log_path: its log file.
@@ -27,6 +30,7 @@ class WorkerTerms(BaseModel):
     title: str
     modules: tuple[str, ...]
     slots: int
+    rates: Rates = Rates()
     url: SecretStr
     state_dir: Path
     log_path: Path

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from brama.errors import BramaError, ConfigError, StateError
@@ -22,12 +23,17 @@ from brama.redaction import register_secrets
 from jobs.author import use_producer
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.bullmq_worker import BullConsumer
+from jobs.engine.port import RateLimiter
+from jobs.engine.rate_limiter import RateLimits
 from jobs.engine.server import locate_server
 from jobs.errors import EngineUnavailableError
 from jobs.execution.children import Children
 from jobs.execution.runner import Runner, Tally
 from jobs.letters import Reconciler
 from jobs.producer import Producer
+from jobs.job_type import AnyJobType
+from jobs.letters import Reconciler
+from jobs.policy.rates import Rates
 from jobs.registry import Registry, load_types
 from jobs.results import Results
 from jobs.storage.database import Database
@@ -55,14 +61,24 @@ class Worker:
         url: the engine's server.
         state_dir: where dead letters go.
         slots: jobs it runs at once.
+        rates: of the limit that all types share.
     """
 
-    def __init__(self, types: Registry, modules: list[str], url: str, state_dir: Path, slots: int) -> None:
+    def __init__(
+        self,
+        types: Registry,
+        modules: list[str],
+        url: str,
+        state_dir: Path,
+        slots: int,
+        rates: Rates = Rates(),
+    ) -> None:
         self._types = types
         self._modules = modules
         self._url = url
         self._state_dir = state_dir
         self._slots = slots
+        self._rates = rates
         self._stopping = asyncio.Event()
         self._runner: Runner | None = None
         #: A handler goes on that should have ended; only with its process does it.
@@ -88,7 +104,11 @@ class Worker:
             stack.push_async_callback(queue.close)
             producer = Producer(queue, Outbox(database), letters)
             use_producer(producer)
-            runner = Runner(self._types, children, letters, Results(producer), self._be_unfit)
+            limits = RateLimits(self._url, self._rates)
+            stack.push_async_callback(limits.close)
+            runner = Runner(
+                self._types, children, letters, Results(producer), partial(_limiter, limits), self._be_unfit
+            )
             self._runner = runner
             stack.callback(Watchdog().stop)
             await self._serve(queue, letters, producer)
@@ -191,6 +211,12 @@ def main(arguments: list[str]) -> int:
     finally:
         sink.close()
     return ExitCode.OK
+
+
+def _limiter(limits: RateLimits, job_type: AnyJobType) -> RateLimiter:
+    if job_type.rates is None:
+        return limits.shared
+    return limits.own(f"{job_type.queue}:{job_type.name}", job_type.rates)
 
 
 async def _run(types: Registry, options: argparse.Namespace, url: str, sink: LogSink) -> None:

@@ -215,6 +215,7 @@ class _Taken:
         self.data: Any = job.data
         self.attempt: int = job.attemptsMade + 1
         self.stalls: int = job.stalledCounter
+        self.is_back: bool = job.attemptsStarted > self.attempt
         self.given_up: str | None = job.deferredFailure
         self.created_utc_ms: int = job.timestamp
         self.origin: Any = job.opts.get(ORIGIN)

@@ -130,6 +130,10 @@ class TakenJob(Protocol):
         """How often a worker let go of it without a word."""
 
     @property
+    def is_back(self) -> bool:
+        """Whether it was taken before for this attempt, and handed back or let go of."""
+
+    @property
     def given_up(self) -> str | None:
         """Why the engine wants it to fail without another attempt, None if it does not."""
 
@@ -192,3 +196,23 @@ class Consumer(Protocol):
 
     async def close(self) -> None:
         """End once the jobs in hand are through."""
+
+
+class RateLimiter(Protocol):
+    """One limit, counted for each key by itself, over all processes and machines that share the server."""
+
+    async def take(self, key: str, *, ahead: bool = False) -> float:
+        """Take one call of ``key``'s, if its rates allow one now.
+
+        Args:
+            key: whose calls are counted together, as an organisation's id; any text.
+            ahead: the caller has waited as long as it was told, or is in the middle of its work; it goes
+                before those that are new.
+
+        Returns:
+            0.0 if it was taken; else the seconds to wait before asking again, ``ahead`` then. No two callers
+            are given the same turn, so that those who wait do not all come back at once.
+
+        Raises:
+            EngineUnavailableError: the server cannot be reached; nobody may go on then.
+        """

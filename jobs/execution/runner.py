@@ -11,12 +11,15 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from brama.clock import utc_s
 from brama.errors import StateError
 from brama.log import get_logger
 from jobs.context import JobContext
-from jobs.engine.port import Completed, Failed, HandedBack, Outcome, Retried, TakenJob
-from jobs.errors import NotAcceptedError
+from jobs.engine.port import Completed, Failed, HandedBack, Outcome, RateLimiter, Retried, TakenJob
+from jobs.errors import EngineUnavailableError, NotAcceptedError
+from jobs.execution.allowance import Allowance, allowance
 from jobs.execution.attempt import Ending, Returned, check_result, failure_of, read_payload
 from jobs.execution.children import Children
 from jobs.execution.reports import Reports
@@ -33,6 +36,8 @@ log = get_logger(__name__)
 CLEAN_UP_S = 3.0
 #: After how long a job is tried again whose dead letter could not be written.
 _UNWRITTEN_WAIT_S = 30.0
+#: After how long a job is tried again whose limit could not be asked about.
+_UNREACHABLE_WAIT_S = 1.0
 #: For failures that no attempt mends; never waited.
 _NO_BACKOFF = exponential("1s")
 
@@ -54,6 +59,7 @@ class Runner:
         children: where ``def`` handlers run.
         letters: where jobs go that failed for good.
         results: tells how jobs ended.
+        limiter: the limit that a type's jobs count for.
         unfit: called once if a handler cannot be ended; the process has to end then.
         jitter: 0 up to 1, anew each time.
     """
@@ -64,6 +70,7 @@ class Runner:
         children: Children,
         letters: DeadLetters,
         results: Results,
+        limiter: Callable[[AnyJobType], RateLimiter],
         unfit: Callable[[], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -71,6 +78,7 @@ class Runner:
         self._children = children
         self._letters = letters
         self._results = results
+        self._limiter = limiter
         self._unfit = unfit
         self._jitter = jitter
         self._draining = asyncio.Event()
@@ -115,9 +123,8 @@ class Runner:
         job_type = self._types.find(job.queue, job.name)
         ending = await self._try(job, job_type)
         match ending:
-            case None:
-                log.info("job.handed_back", queue=job.queue, job=job.job_id)
-                return HandedBack()
+            case HandedBack():
+                return ending
             case Returned(result):
                 if job.attempt > 1:
                     await self._resolve(job)
@@ -125,8 +132,8 @@ class Runner:
             case Failure():
                 return await self._after(job, job_type, ending)
 
-    async def _try(self, job: TakenJob, job_type: AnyJobType | None) -> Ending | None:
-        """Return how the attempt ended, None if it was ended for somebody else to make it."""
+    async def _try(self, job: TakenJob, job_type: AnyJobType | None) -> Ending | HandedBack:
+        """Return how the attempt ended, or that it is somebody else's or to be made at another time."""
         if job.given_up is not None:
             return Failure(Cause.STALLED, job.given_up)
         if job_type is None:
@@ -134,8 +141,16 @@ class Runner:
                 Cause.UNKNOWN_TYPE,
                 f'no handler for "{job.name}" in queue {job.queue}; have the worker load its module',
             )
+        payload = read_payload(job_type, job.data)
+        if isinstance(payload, Failure):
+            return payload
+        allowed = allowance(self._limiter(job_type), job_type, payload)
+        if isinstance(allowed, Failure):
+            return allowed
+        if (wait_s := await self._turn_in_s(job, allowed)) > 0:
+            return HandedBack(wait_s)
         reports = Reports(job)
-        task = asyncio.create_task(self._run(job, job_type, reports))
+        task = asyncio.create_task(self._run(job, job_type, payload, allowed, reports))
         ends = {asyncio.create_task(event.wait()) for event in (self._draining, job.lost)}
         try:
             await asyncio.wait({task, *ends}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -154,16 +169,30 @@ class Runner:
             for each in (task, *ends):
                 each.cancel()
         if handed_back:
-            return None
+            log.info("job.handed_back", queue=job.queue, job=job.job_id)
+            return HandedBack()
         return Failure(Cause.TIMEOUT, f"the attempt took longer than {job_type.timeout_s:g} s")
 
-    async def _run(self, job: TakenJob, job_type: AnyJobType, reports: Reports) -> Ending:
-        payload = read_payload(job_type, job.data)
-        if isinstance(payload, Failure):
-            return payload
+    async def _turn_in_s(self, job: TakenJob, allowed: Allowance) -> float:
+        """Return 0.0 if the job may start, else the seconds after which it is to be taken again."""
+        names = {"queue": job.queue, "job": job.job_id}
+        try:
+            wait_s = await allowed.take_start(job.is_back)
+        except EngineUnavailableError as error:
+            log.warning("job.limit_unknown", **names, error=str(error))
+            return _UNREACHABLE_WAIT_S
+        if wait_s > 0:
+            log.info("job.limited", **names, wait_s=wait_s)
+        return wait_s
+
+    async def _run(
+        self, job: TakenJob, job_type: AnyJobType, payload: BaseModel, allowed: Allowance, reports: Reports
+    ) -> Ending:
         if not job_type.is_async:
-            return await self._children.run(job, reports.add)
-        context = JobContext(job.job_id, job.queue, job.name, job.attempt, job_type.attempts, reports.add)
+            return await self._children.run(job, reports.add, allowed.wait)
+        context = JobContext(
+            job.job_id, job.queue, job.name, job.attempt, job_type.attempts, reports.add, allowed.wait
+        )
         task = asyncio.current_task()
         assert task is not None
         try:
