@@ -31,9 +31,11 @@ class JobResult:
         ok: whether it was completed; False: it failed for good.
         result: what its handler returned, as JSON has it; None unless ``ok``.
         error: why it failed, one line; None if ``ok``.
-        chat_id: the chat of the update during which it was enqueued, None if there was none.
-        user_id: the user of that update, None if there was none.
-        update_id: the ``update_id`` of that update, None if it was enqueued outside any.
+        chat_id: the chat of the update during which it was enqueued, or of the scheduled job of the
+            Application's JobQueue; None if there was none.
+        user_id: the user in the same way.
+        update_id: the ``update_id`` of that update, None if it was enqueued outside any. Of a job that the
+            handler of another job's result enqueues, all three are that result's.
         extra: what the bot gave to ``enqueue``.
     """
 

@@ -136,7 +136,7 @@ class JobOrders:
             delay_ms=request.delay_ms,
             chat_id=place.chat_id,
             user_id=place.user_id,
-            update_id=None if entry is None else entry.update_id,
+            update_id=place.update_id,
             extra=request.extra,
         )
 

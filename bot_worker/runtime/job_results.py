@@ -18,9 +18,9 @@ def place_of(update: object) -> Place:
     match update:
         case Update():
             chat, user = update.effective_chat, update.effective_user
-            return Place(chat.id if chat else None, user.id if user else None)
+            return Place(chat.id if chat else None, user.id if user else None, update.update_id)
         case JobResult():
-            return Place(update.chat_id, update.user_id)
+            return Place(update.chat_id, update.user_id, update.update_id)
         case _:
             return NOWHERE
 

@@ -33,13 +33,17 @@ class State(IntEnum):
 
 
 class Place(NamedTuple):
-    """The chat and the user of an update, or of a job of python-telegram-bot's JobQueue."""
+    """Where an update, or a job of python-telegram-bot's JobQueue, comes from.
 
-    chat_id: int | None
-    user_id: int | None
+    ``update_id`` is Telegram's: of the update itself, or of the one that led to the result of a job.
+    """
+
+    chat_id: int | None = None
+    user_id: int | None = None
+    update_id: int | None = None
 
 
-NOWHERE = Place(None, None)
+NOWHERE = Place()
 
 
 class Entry:
