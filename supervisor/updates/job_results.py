@@ -68,16 +68,18 @@ class JobResults:
             CommitFailedError: it was not written; to be delivered again later.
         """
         bot_id = self._bot_of(origin.source)
-        label = origin.label if bot_id is None else bot_id
 
         def concluded(result: tuple[Accepted, ...] | CommitFailedError) -> None:
-            if not isinstance(result, CommitFailedError):
-                rows = [accepted.row for accepted in result if accepted.row is not None]
-                if rows:
-                    self._arrivals.arrived(label, rows)
+            # Asked anew, as another bot may have the label by now.
+            bot_id = self._bot_of(origin.source)
+            if bot_id is None or isinstance(result, CommitFailedError):
+                return
+            if rows := [accepted.row for accepted in result if accepted.row is not None]:
+                self._arrivals.arrived(bot_id, rows)
 
+        label = origin.label if bot_id is None else bot_id
         [accepted] = await self._inbox.begin_accept(label, origin.source, (entry_of(origin, end),), concluded)
         is_new = accepted.verdict is Verdict.QUEUED
         if is_new and bot_id is None:
-            log.warning("job_result.orphaned", bot=label, job=end.job_id)
+            log.warning("job_result.orphaned", bot=label, telegram_id=origin.telegram_id, job=end.job_id)
         return is_new
