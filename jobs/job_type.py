@@ -59,6 +59,19 @@ class JobType(Generic[PayloadT]):
         """Whether the handler runs in the event loop."""
         return inspect.iscoroutinefunction(self.handler)
 
+    def plain(self, payload: BaseModel) -> Any:
+        """Return ``payload`` as JSON has it; its model is checked again, as it may have been changed.
+
+        Raises:
+            TypeError: it is not of the type's model.
+            ValueError: its values are none that the model takes.
+        """
+        if not isinstance(payload, self.payload):
+            raise TypeError(f"job {self.name}: takes {self.payload.__name__}, not {type(payload).__name__}")
+        data = payload.model_dump(mode="json", warnings=False)
+        self.payload.model_validate(data)
+        return data
+
     def __call__(self, payload: PayloadT, context: JobContext) -> Any:
         return self.handler(payload, context)
 

@@ -29,11 +29,10 @@ from jobs.engine.server import locate_server
 from jobs.errors import EngineUnavailableError
 from jobs.execution.children import Children
 from jobs.execution.runner import Runner, Tally
-from jobs.letters import Reconciler
-from jobs.producer import Producer
 from jobs.job_type import AnyJobType
 from jobs.letters import Reconciler
 from jobs.policy.rates import Rates
+from jobs.producer import Producer
 from jobs.registry import Registry, load_types
 from jobs.results import Results
 from jobs.storage.database import Database

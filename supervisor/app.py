@@ -57,6 +57,7 @@ from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.inbox.schema import STATE_FILE
 from supervisor.updates.ingresses import Ingresses
 from supervisor.updates.intake import Intake
+from supervisor.updates.job_results import JobResults
 from supervisor.updates.policy.message_window import MessageKey, MessageWindow
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
@@ -211,15 +212,16 @@ async def _serve(
         )
         ingresses.watch_hooks(front)
 
-        async def deliver(result: object) -> None:
-            raise StateError("no bot")
-
+        roster = Roster(router, ingresses, ledger, background.start)
         jobs = await open_jobs(
-            settings, ledger, deliver, None if left is None else left.jobs, background.start
+            settings,
+            ledger,
+            JobResults(ledger, router, roster.bot_of).deliver,
+            None if left is None else left.jobs,
+            background.start,
         )
         if jobs is not None:
             closing.push_async_callback(jobs.aclose)
-        roster = Roster(router, ingresses, ledger, background.start)
         fleet = Fleet(
             settings,
             delivery=router,
@@ -231,6 +233,7 @@ async def _serve(
             environ=os.environ,
             cores=len(os.sched_getaffinity(0)),
             is_others=lambda pid: jobs is not None and pid in jobs.pids,
+            desk=jobs,
         )
         ingresses.report_to(fleet)
         router.call_when_waiting(fleet.updates_waited)

@@ -5,17 +5,20 @@ Runs in: master.
 
 import os
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
 from brama.config.settings import Settings
+from supervisor.fleet.ports import JobOrder
 from supervisor.job_workers.records import JobsRecord
-
-if TYPE_CHECKING:
-    from supervisor.job_office import Deliver
+from supervisor.updates.policy.job_entries import JobEnd, JobOrigin
 
 #: Where the name is kept by which other masters on the same server know this one.
 _NAME_KEY = "jobs.name"
+
+
+#: Commits the end of a job to the inbox of the bot that has asked for it; see ``JobResults``.
+Deliver = Callable[[JobOrigin, JobEnd], Awaitable[bool]]
 
 
 class Jobs(Protocol):
@@ -24,6 +27,7 @@ class Jobs(Protocol):
     @property
     def pids(self) -> frozenset[int]: ...
     def start_workers(self) -> None: ...
+    async def enqueue(self, order: JobOrder) -> str: ...
     async def drain(self, timeout_s: float) -> None: ...
     async def aclose(self) -> None: ...
     def draft(self) -> JobsRecord: ...
@@ -40,7 +44,7 @@ class Store(Protocol):
 async def open_jobs(
     settings: Settings,
     store: Store,
-    deliver: "Deliver",
+    deliver: Deliver,
     left: JobsRecord | None,
     spawn: Callable[[Coroutine[Any, Any, None]], object],
 ) -> Jobs | None:

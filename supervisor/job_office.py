@@ -5,12 +5,14 @@ Runs in: master.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 
 import msgspec
 from pydantic import SecretStr
 
+from brama.clock import utc_s
 from brama.config.environment import inheritable
 from brama.config.settings import Settings
 from brama.errors import BramaError
@@ -18,21 +20,25 @@ from brama.log import get_logger
 from brama.marks import instance_of
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.bullmq_worker import BullConsumer
-from jobs.engine.port import Completed, Failed, HandedBack, Outcome, TakenJob
+from jobs.engine.port import Completed, Failed, HandedBack, NewJob, Outcome, TakenJob
 from jobs.engine.programs import find_program
 from jobs.engine.server import LeftServer, QueueServer, locate_server
+from jobs.policy.ids import job_id_for
 from jobs.producer import Producer
-from jobs.results import JobResult, read_result, result_queue
+from jobs.results import Origin, read_result, result_queue
 from jobs.storage.database import Database
 from jobs.storage.dead_letters import DeadLetters
 from jobs.storage.outbox import Outbox
 from jobs.terms import WorkerTerms
 from supervisor.fleet.boot import common_limits
+from supervisor.fleet.ports import JobOrder
 from supervisor.fleet.zygote_start import search_path
+from supervisor.job_front import Deliver
 from supervisor.job_workers.keeper import Keeper
 from supervisor.job_workers.policy.keeping import DRAIN_S, Terms
 from supervisor.job_workers.process import Command
 from supervisor.job_workers.records import JobsRecord
+from supervisor.updates.policy.job_entries import JobEnd, JobOrigin
 
 #: Between two tries to start the queue's server, in seconds.
 _RETRY_S = 5.0
@@ -40,8 +46,6 @@ _RETRY_S = 5.0
 _RESULTS = 20
 _UNCOMMITTED_S = 5.0
 log = get_logger(__name__)
-
-Deliver = Callable[[JobResult], Awaitable[None]]
 
 
 class JobOffice:
@@ -51,7 +55,7 @@ class JobOffice:
         settings: the configuration.
         environ: the master's environment.
         name: names this master among all that share a server; the same over restarts.
-        deliver: commits a result to the inbox of the bot that waits for it.
+        deliver: commits the end of a job to the inbox of the bot that has asked for it.
         left: what the master before has left.
     """
 
@@ -103,7 +107,7 @@ class JobOffice:
         queue = BullQueue(self._url)
         self._closing.push_async_callback(queue.close)
         self._closing.push_async_callback(self._end_tasks)
-        producer = Producer(queue, Outbox(database), letters)
+        producer = self._producer = Producer(queue, Outbox(database), letters)
         results = BullConsumer(
             result_queue(self._name),
             self._receive,
@@ -128,6 +132,24 @@ class JobOffice:
         """Start the workers, or replace those of the master before; what that left behind has to be ended."""
         self._keeper.start()
         self._begin(self._keeper.renew(), "jobs: renewal")
+
+    async def enqueue(self, order: JobOrder) -> str:
+        """See ``JobDesk``."""
+        job_id = job_id_for(order.queue, order.name, order.key)
+        origin = Origin(result_queue(self._name), asdict(order.origin))
+        await self._producer.add(
+            NewJob(
+                queue=order.queue,
+                job_id=job_id,
+                name=order.name,
+                data=order.data,
+                created_utc_ms=round(utc_s() * 1000),
+                priority=order.priority,
+                delay_ms=order.delay_ms,
+                origin=asdict(origin),
+            )
+        )
+        return job_id
 
     async def drain(self, timeout_s: float) -> None:
         """End the workers within ``timeout_s`` seconds; jobs can still be handed over."""
@@ -181,11 +203,21 @@ class JobOffice:
         """Commit one result."""
         try:
             result = read_result(job.data)
+            origin = JobOrigin(**result.extra)
         except TypeError as error:
             log.error("job_result.malformed", job=job.job_id, error=str(error))
             return Failed(str(error), "")
+        end = JobEnd(
+            job_id=result.job_id,
+            name=result.name,
+            queue=result.queue,
+            attempt=result.attempt,
+            ok=result.ok,
+            result=result.result,
+            error=result.error,
+        )
         try:
-            await self._deliver(result)
+            await self._deliver(origin, end)
         except BramaError as error:
             log.warning("job_result.not_committed", job=result.job_id, error=str(error))
             return HandedBack(_UNCOMMITTED_S)
