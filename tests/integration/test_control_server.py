@@ -53,7 +53,7 @@ async def test_the_status_document_has_the_published_fields_in_order(tcp, master
     async with tcp.get("/api/workers/status") as answer:
         assert answer.status == 200
         document = await answer.json()
-    assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform"]
+    assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform", "jobs"]
     assert list(document["master"]) == [
         *("pid", "version", "uptime_ms", "state", "config", "reload_problems"),
         *("hot_restarts", "renewing", "restart_problems"),
