@@ -125,12 +125,17 @@ class JobOperations:
         """Have the jobs of these letters begin again with all their attempts, the oldest letter first.
 
         Raises:
+            NoSuchJobError: there is no such letter; no job was begun again.
             EngineUnavailableError: the engine cannot be reached; no job was begun again.
         """
         return await self._each(letter_ids, lambda each: steps.retry(self._queue, self._letters, each))
 
     async def resolve(self, letter_ids: Sequence[int], note: str) -> Tally:
-        """Close letters with a note; their jobs stay as they are."""
+        """Close letters with a note; their jobs stay as they are.
+
+        Raises:
+            NoSuchJobError: there is no such letter; none was closed.
+        """
         return await self._each(letter_ids, lambda each: steps.resolve(self._letters, each, note))
 
     async def clean(self, older_than_s: float) -> tuple[int, bool]:
@@ -184,8 +189,11 @@ class JobOperations:
     async def _each(
         self, letter_ids: Sequence[int], step: Callable[[int], Coroutine[Any, Any, None]]
     ) -> Tally:
-        count, problems = 0, list[str]()
         ordered = sorted(set(letter_ids))
+        if missing := sorted(set(ordered) - await self._letters.known(ordered)):
+            named = ", ".join(map(str, missing[:10]))
+            raise NoSuchJobError(f"there is no dead letter {named}; nothing was done")
+        count, problems = 0, list[str]()
         for done, letter_id in enumerate(ordered):
             try:
                 await step(letter_id)

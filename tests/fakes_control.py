@@ -16,6 +16,8 @@ import uvloop
 
 from brama.errors import BramaError, ConfigError
 from brama.ids import BotId, UpdateId
+from supervisor.control.job_ports import Jobs
+from supervisor.control.jobs_status import JobsStatus
 from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.server import ControlServer
 from supervisor.control.status import MasterState, MasterStatus, OrphanStatus, Status, Totals, WorkerStatus
@@ -114,6 +116,7 @@ class FakeMaster:
         self.succeed: Callable[[], None] = self.be_replaced
         self.breaks = 0
         self.renews = True
+        self.jobs: JobsStatus | None = None
 
     def status(self) -> Status:
         if self.crash is not None:
@@ -129,7 +132,7 @@ class FakeMaster:
             restart_problems=self.restart_problems,
         )
         self.renewing -= self.renews and self.renewing > 0
-        return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans))
+        return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans), jobs=self.jobs)
 
     def health(self) -> Health:
         return Health(ok=True, state=self.state) if self.healthy.ok else self.healthy
@@ -207,10 +210,12 @@ class FakeMaster:
         self.stop_requested.set()
 
 
-def serve(master: FakeMaster, state_dir: Path, token: str | None = None) -> ControlServer:
+def serve(
+    master: FakeMaster, state_dir: Path, token: str | None = None, jobs: Jobs | None = None
+) -> ControlServer:
     """Return a server for ``master`` on a free port."""
     return ControlServer(
-        master, state_dir=state_dir, host="127.0.0.1", port=0, token=token, stop_timeout_s=10.0
+        master, state_dir=state_dir, host="127.0.0.1", port=0, token=token, stop_timeout_s=10.0, jobs=jobs
     )
 
 

@@ -4,7 +4,7 @@ Runs in: master | job worker | command line.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection, Row
 from typing import Any
@@ -130,6 +130,14 @@ class DeadLetters:
             await self._select(
                 "WHERE queue = ? AND job_id = ? AND resolved_utc IS NULL LIMIT 1", queue, job_id
             )
+        )
+
+    async def known(self, letter_ids: Sequence[int]) -> set[int]:
+        """Return those of ``letter_ids``, 500 at most, that letters have."""
+        places = ", ".join("?" * len(letter_ids))
+        statement = f"SELECT letter_id FROM dead_letters WHERE letter_id IN ({places})"
+        return await self._database.run(
+            lambda connection: {row[0] for row in connection.execute(statement, letter_ids)}
         )
 
     async def get(self, letter_id: int) -> DeadLetter | None:

@@ -67,9 +67,7 @@ def job_metrics(jobs: JobsStatus) -> Iterator[Metric]:
         yield series
     if (alert := jobs.alert) is not None:
         waiting = alert.waiting
-        yield GaugeMetricFamily(
-            "brama_jobs_alerts_waiting", "Letters that nobody was told of.", value=waiting
-        )
+        yield GaugeMetricFamily("brama_jobs_alerts_waiting", "Letters not told of yet.", value=waiting)
         for name, help_text, value in (
             ("told", "Letters that somebody was told of.", alert.told),
             ("dropped", "Letters that nobody will be told of.", alert.dropped),

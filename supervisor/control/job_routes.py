@@ -134,7 +134,7 @@ class JobRoutes:
         return json_answer(PauseAnswer(queue, paused=False))
 
     async def _choose(self, choice: LetterChoice) -> tuple[Sequence[int], int | None]:
-        """Return the ids that are meant, and where the rest of them begins; all exist, or none is touched."""
+        """Return the ids that are meant, and where the rest of them begins, None if there is none."""
         if (choice.ids is None) == (not choice.all):
             raise RefusedError(400, "name either ids, or all with queue, type or cause to choose by")
         if choice.ids is None:
@@ -153,6 +153,4 @@ class JobRoutes:
         ids = list(dict.fromkeys(choice.ids))
         if len(ids) > MAX_AT_ONCE:
             raise RefusedError(400, f"{len(ids)} ids are more than {MAX_AT_ONCE}; send them in parts")
-        if missing := [str(each) for each in ids if await self._jobs.letter(each) is None]:
-            raise RefusedError(404, f"there is no dead letter {', '.join(missing[:10])}; nothing was done")
         return ids, None

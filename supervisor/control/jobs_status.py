@@ -36,8 +36,8 @@ class JobWorkerStatus(msgspec.Struct, frozen=True):
 
     ``state`` is a fleet state (RUNNING, BACKOFF, ...), ``reason`` a sentence or None. ``pid`` is None while
     no process runs. ``uptime`` is in milliseconds. ``active`` counts jobs in hand, ``done`` and ``failed``
-    those that this process has completed and those that it gave up. ``restarts`` counts processes after the first.
-    ``heartbeat_age_ms`` is None before the first heartbeat.
+    those that this process has completed and those that it gave up. ``restarts`` counts processes after the
+    first. ``heartbeat_age_ms`` is None before the first heartbeat.
     """
 
     pid: int | None
@@ -72,8 +72,9 @@ class JobsStatus(msgspec.Struct, frozen=True):
 
     ``reason`` says why ``engine`` is not ok. ``server`` is the server's address without credentials,
     ``server_pid`` its process if it is ours. ``waiting``, ``active``, ``delayed`` and ``failed`` are sums
-    over the queues, as of when the server last answered. ``dead_letters`` counts open ones, ``causes`` the same by
-    cause. ``outbox`` counts jobs that wait here for the server. ``alert`` is None without ``jobs.alert``.
+    over the queues, as of when the server last answered. ``dead_letters`` counts open ones, ``causes`` the
+    same by cause. ``outbox`` counts jobs that wait here for the server. ``alert`` is None without
+    ``jobs.alert``.
     """
 
     engine: EngineState
