@@ -6,6 +6,7 @@ Runs in: command line.
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from io import StringIO
 
 import msgspec
 import typer
@@ -17,6 +18,8 @@ from supervisor.commands.logs import make_safe
 from supervisor.control.job_wire import JobLetter, JobLetterView, JobView, QueueView
 from supervisor.control.policy.words import spell_count
 
+#: Wider than any error.
+_WIDTH_OF_FILES = 100_000
 _NUMBERS = ("waiting", "active", "delayed", "completed", "failed", "dead_letters", "outbox")
 
 
@@ -109,7 +112,7 @@ def _print_blocks(blocks: Iterable[tuple[str, str]]) -> None:
 
 
 def _print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[str]) -> None:
-    """Print a table whose last column may be folded."""
+    """Print a table; on a terminal its last column is folded, elsewhere every row keeps to one line."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles[:-1]:
@@ -117,7 +120,14 @@ def _print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], numbers: 
     table.add_column(titles[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text(make_safe(cell)) for cell in row))
-    console.print(table, soft_wrap=not console.is_terminal)
+    if console.is_terminal:
+        console.print(table)
+        return
+    wide = Console(file=StringIO(), width=_WIDTH_OF_FILES, color_system=None, highlight=False)
+    with wide.capture() as captured:
+        wide.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def _value(raw: msgspec.Raw | msgspec.UnsetType) -> object:
