@@ -38,7 +38,7 @@ TypeOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="
 CauseOption = Annotated[
     str | None, typer.Option("--cause", metavar="CAUSE", help="Only of this cause, as timeout.")
 ]
-IdsArgument = Annotated[list[int] | None, typer.Argument(metavar="ID", hidden=True)]
+IdsArgument = Annotated[list[int] | None, typer.Argument(metavar="ID", min=1, max=10**18, hidden=True)]
 QueuesArgument = Annotated[list[str] | None, typer.Argument(metavar="QUEUE", hidden=True)]
 AllLettersOption = Annotated[
     bool, typer.Option("--all", help="All open ones, or those that --queue, --type and --cause leave.")

@@ -4,11 +4,13 @@ Runs in: master | command line.
 """
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from supervisor.control.job_ports import JobFacts, LetterFacts, ListedLetter, QueueFacts, WholeLetter
+
+LetterId = Annotated[int, msgspec.Meta(ge=1, le=10**18)]
 
 
 class QueueView(msgspec.Struct, frozen=True):
@@ -94,12 +96,12 @@ class LetterChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     With ``all``, at most 500 are looked at; the answer's ``next`` is the ``before`` of the rest.
     """
 
-    ids: list[int] | None = None
+    ids: list[LetterId] | None = None
     all: bool = False
     queue: str | None = None
     type: str | None = None
     cause: str | None = None
-    before: int | None = None
+    before: LetterId | None = None
 
 
 class LetterResolution(LetterChoice, frozen=True, forbid_unknown_fields=True, kw_only=True):

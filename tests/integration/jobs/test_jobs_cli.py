@@ -178,6 +178,8 @@ async def test_queues_are_shown_paused_and_resumed(cli: Cli, at: House):
         ("show", "word"),
         ("show", "1", "2", "3"),
         ("retry",),
+        ("retry", str(1 << 70)),
+        ("retry", "0"),
         ("retry", "1", "--all"),
         ("retry", "1", "--queue", "q"),
         ("resolve", "1"),
