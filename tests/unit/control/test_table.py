@@ -120,8 +120,9 @@ def with_jobs(**changes):
 def test_jobs_are_lines_below_the_totals():
     lines = drawn(200, fleet=with_jobs()).splitlines()
     workers = "2 workers: 1 running, 1 backoff"
+    numbers = "waiting 3 · active 1 · delayed 0 · failed 2 · dead letters 2 · outbox 4"
     assert lines[-6:] == [
-        f"jobs: server down · {workers} · waiting 3 · active 1 · delayed 0 · failed 2 · dead letters 2 · outbox 4",
+        f"jobs: server down · {workers} · {numbers}",
         "jobs: the Redis server: Connection refused",
         "jobs: paused: reports",
         "jobs: 1 alert not delivered: jobs.alert: answered 500",
