@@ -1,5 +1,7 @@
-"""The shared kernel of brama-supervisor; bot authors import ``settings`` and ``on_settings_change``."""
+"""The shared kernel of brama-supervisor; what bot authors import is named here."""
 
 from brama.author import on_settings_change, settings
+from brama.errors import NotAcceptedError
+from brama.jobs import JobResult, enqueue
 
-__all__ = ["on_settings_change", "settings"]
+__all__ = ["JobResult", "NotAcceptedError", "enqueue", "on_settings_change", "settings"]

@@ -27,3 +27,7 @@ class NoMasterError(BramaError):
 
 class UnreachableError(BramaError):
     """A master runs, and this command cannot talk to it: it is another user's, or it does not answer."""
+
+
+class NotAcceptedError(BramaError):
+    """A job was not taken over: there is no queue, or nothing that could store it."""

@@ -60,7 +60,10 @@ class Boot(_Message, frozen=True):
 
 
 class Deliver(_Message, frozen=True):
-    """One update to process: its inbox row, its update_id and Telegram's own JSON bytes."""
+    """One update to process: its inbox row, its update_id and Telegram's own JSON bytes.
+
+    A negative update_id, which Telegram has none of, is the result of a job; ``raw`` is our JSON then.
+    """
 
     seq: int
     update_id: int
@@ -96,7 +99,41 @@ class Sleep(_Message, frozen=True):
     unsafe: bool
 
 
-ToWorker = Boot | Deliver | SettingsChanged | HeartbeatChanged | ReopenLog | Drain | Sleep
+class Enqueued(_Message, frozen=True):
+    """The queue has the worker's job number ``n`` for good, under this id."""
+
+    n: int
+    job_id: str
+
+
+class NotEnqueued(_Message, frozen=True):
+    """The job number ``n`` was not taken over; ``error`` is one line for the bot's author."""
+
+    n: int
+    error: str
+
+
+class EnqueueAgain(_Message, frozen=True):
+    """The master was replaced before it had answered these: they are to be sent once more.
+
+    Sent to workers only that have sent them, so that no worker gets it that does not know it.
+    """
+
+    ns: list[int]
+
+
+ToWorker = (
+    Boot
+    | Deliver
+    | SettingsChanged
+    | HeartbeatChanged
+    | ReopenLog
+    | Drain
+    | Sleep
+    | Enqueued
+    | NotEnqueued
+    | EnqueueAgain
+)
 
 
 # --- worker to master -------------------------------------------------------------------------
@@ -204,6 +241,27 @@ class BootFailed(_Message, frozen=True):
     detail: str
 
 
+class Enqueue(_Message, frozen=True):
+    """A job for the queue; answered by Enqueued or NotEnqueued, in any order.
+
+    ``n`` counts the jobs of this process. ``payload`` and ``extra`` are JSON. The job is the same as any
+    other of this bot, queue and name with this ``key``. ``chat_id``, ``user_id`` and ``update_id`` are of the
+    update during which the bot asked.
+    """
+
+    n: int
+    name: str
+    queue: str
+    key: str
+    payload: bytes
+    priority: int
+    delay_ms: int
+    chat_id: int | None
+    user_id: int | None
+    update_id: int | None
+    extra: bytes
+
+
 FromWorker = (
     Hello
     | Ready
@@ -217,6 +275,7 @@ FromWorker = (
     | StaysAwake
     | Notice
     | BootFailed
+    | Enqueue
 )
 
 

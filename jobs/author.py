@@ -3,6 +3,9 @@
 Runs in: wherever jobs are enqueued or run.
 """
 
+from typing import Any
+
+import brama.jobs
 from jobs.context import JobContext as JobContext
 from jobs.errors import NotAcceptedError as NotAcceptedError
 from jobs.errors import PermanentError as PermanentError
@@ -10,6 +13,7 @@ from jobs.errors import RetryableError as RetryableError
 from jobs.job_type import JobType, PayloadT
 from jobs.job_type import job as job
 from jobs.policy.backoff import exponential as exponential
+from jobs.policy.rates import Rates as Rates
 from jobs.producer import Producer
 
 _producer: Producer | None = None
@@ -28,12 +32,36 @@ async def enqueue(
     key: str | None = None,
     priority: int = 0,
     delay: str | None = None,
+    extra: Any = None,
 ) -> str:
-    """Take a job over and return its id; see ``Producer.enqueue``.
+    """Take a job over and return its id.
+
+    In a bot under the supervisor this is ``brama.enqueue`` for the type's name and queue; elsewhere it goes
+    to the producer that was given to ``use_producer``, as ``Producer.enqueue`` says.
+
+    Args:
+        job_type: what is to be done.
+        payload: with what.
+        key: enqueuing the same type under the same key again changes nothing and returns the same id.
+        priority: 1 (first) up to 2097152 (last); 0, the default, goes before all of them.
+        delay: it is not started before this duration, as ``30s`` or ``5m``, is over.
+        extra: comes back with the result, so in a bot only.
 
     Raises:
-        RuntimeError: nobody has called ``use_producer`` in this process.
+        RuntimeError: nobody takes jobs here: this is no bot under a supervisor, and nobody has called
+            ``use_producer`` in this process.
+        NotAcceptedError: nobody could store it.
     """
     if _producer is None:
-        raise RuntimeError("enqueue() has no producer here; call use_producer() where the process is wired")
+        return await brama.jobs.enqueue(
+            job_type.name,
+            job_type.plain(payload),
+            queue=job_type.queue,
+            key=key,
+            priority=priority,
+            delay=delay,
+            extra=extra,
+        )
+    if extra is not None:
+        raise TypeError(f"job {job_type.name}: extra comes back to a bot, and this process is none")
     return await _producer.enqueue(job_type, payload, key=key, priority=priority, delay=delay)

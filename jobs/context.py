@@ -4,7 +4,7 @@ Runs in: job worker | job child.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,13 @@ class LogLine:
 Report = Progress | LogLine
 
 
+def _no_limits(key: str | None) -> Awaitable[None]:
+    raise RuntimeError("wait_for_turn() works in a job worker only; give the context a wait of your own")
+
+
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """One attempt at a job. Its methods return at once; what they report is stored in order, before the end.
+    """One attempt at a job. What it reports is stored in order, before the end; reporting returns at once.
 
     Args:
         job_id: the job's id, the same in every attempt.
@@ -44,6 +48,7 @@ class JobContext:
     attempt: int
     attempts: int
     _report: Callable[[Report], None]
+    _wait: Callable[[str | None], Awaitable[None]] = _no_limits
 
     def progress(self, value: Any) -> None:
         """Say how far the job is: a number, or anything JSON can say.
@@ -57,3 +62,17 @@ class JobContext:
     def log(self, line: str) -> None:
         """Add a line to the job's own log, which keeps the last 1000 and is shown by Bull Board."""
         self._report(LogLine(line))
+
+    def wait_for_turn(self, key: str | None = None) -> Awaitable[None]:
+        """Wait in place until one more call is within the limit, and count it.
+
+        ``await`` it in an ``async def`` handler; in a ``def`` handler the call itself waits. The attempt's
+        timeout goes on meanwhile. It goes before jobs that have not begun.
+
+        Args:
+            key: whose call it is; None for the job's own, which its type's ``limited_by`` names.
+
+        Raises:
+            ValueError: there is no key, as the type has no ``limited_by``.
+        """
+        return self._wait(key)

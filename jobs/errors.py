@@ -1,6 +1,7 @@
 """What a handler raises to say how it failed, and what a producer may be told."""
 
 from brama.errors import BramaError
+from brama.errors import NotAcceptedError as NotAcceptedError
 
 
 class PermanentError(Exception):
@@ -22,10 +23,6 @@ class RetryableError(Exception):
 
 class EngineUnavailableError(BramaError):
     """The queue's server cannot be reached, does not answer, or has no room."""
-
-
-class NotAcceptedError(BramaError):
-    """A job was not taken over: neither the server nor the outbox could store it."""
 
 
 class NoSuchJobError(BramaError):

@@ -4,7 +4,7 @@ Runs in: wherever jobs are enqueued or run.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
@@ -14,8 +14,10 @@ from brama.config.values import parse_duration
 from jobs.context import JobContext
 from jobs.policy.backoff import Backoff, exponential
 from jobs.policy.ids import check_name
+from jobs.policy.rates import Rates
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
+WhenDead = Callable[[Any, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +35,9 @@ class JobType(Generic[PayloadT]):
         backoff: the waits between attempts.
         concurrency: cap over all workers, None for as many as there are slots.
         keep_s: how long completed jobs are kept; None for an hour, 1000 at most.
+        when_dead: called with the data and the error of a job that failed for good.
+        limited_by: whose calls a job's start counts among, as its organisation; None for no limit.
+        rates: of a limit that is the type's alone; None for the one that all types share.
     """
 
     name: str
@@ -45,11 +50,27 @@ class JobType(Generic[PayloadT]):
     backoff: Backoff
     concurrency: int | None
     keep_s: float | None
+    when_dead: WhenDead | None = None
+    limited_by: Callable[[PayloadT], str | int] | None = None
+    rates: Rates | None = None
 
     @property
     def is_async(self) -> bool:
         """Whether the handler runs in the event loop."""
         return inspect.iscoroutinefunction(self.handler)
+
+    def plain(self, payload: BaseModel) -> Any:
+        """Return ``payload`` as JSON has it; its model is checked again, as it may have been changed.
+
+        Raises:
+            TypeError: it is not of the type's model.
+            ValueError: its values are none that the model takes.
+        """
+        if not isinstance(payload, self.payload):
+            raise TypeError(f"job {self.name}: takes {self.payload.__name__}, not {type(payload).__name__}")
+        data = payload.model_dump(mode="json", warnings=False)
+        self.payload.model_validate(data)
+        return data
 
     def __call__(self, payload: PayloadT, context: JobContext) -> Any:
         return self.handler(payload, context)
@@ -68,6 +89,9 @@ def job(
     queue: str | None = None,
     concurrency: int | None = None,
     keep: str | None = None,
+    when_dead: WhenDead | None = None,
+    limited_by: Callable[[Any], str | int] | None = None,
+    rates: Rates | None = None,
 ) -> Callable[[Callable[[PayloadT, JobContext], Any]], JobType[PayloadT]]:
     """Make a function ``(payload, context) -> result`` the handler of a type of job.
 
@@ -84,6 +108,13 @@ def job(
         concurrency: how many of the queue's jobs all workers together run at once; None for no cap.
         keep: how long a completed job is kept, with its result and its key, as ``24h``; an hour, and 1000 of
             the queue's jobs at most, if None.
+        when_dead: coroutine function that is called with the data, which may be no valid payload, and the
+            error of a job that failed for good, in the worker's loop. The job's end waits for it; should its
+            worker die, it is called again.
+        limited_by: returns whose limit a payload counts for, as ``lambda payload: payload.organisation``. A
+            job that finds its limit used up is not started but delayed until its turn.
+        rates: a limit of the type's own with these rates; None for the one that all types share, whose rates
+            are the worker's (``jobs.limits``).
 
     Raises:
         TypeError: the function does not take a payload that is a pydantic model, and a context.
@@ -93,6 +124,8 @@ def job(
     check_name(queue or name, "queue")
     if attempts < 1 or (concurrency is not None and concurrency < 1):
         raise ValueError(f"job {name}: attempts and concurrency are at least 1")
+    if rates is not None and limited_by is None:
+        raise ValueError(f"job {name}: rates need limited_by; write for example lambda payload: payload.user")
     timeout_s = parse_duration(timeout)
     if timeout_s <= 0:
         raise ValueError(
@@ -118,6 +151,9 @@ def job(
             backoff=backoff,
             concurrency=concurrency,
             keep_s=parse_duration(keep) if keep else None,
+            when_dead=when_dead,
+            limited_by=limited_by,
+            rates=rates,
         )
 
     return decorate

@@ -5,9 +5,6 @@ Runs in: wherever jobs are enqueued.
 
 import asyncio
 import secrets
-from typing import Any
-
-from pydantic import BaseModel
 
 from brama.clock import utc_s
 from brama.config.values import parse_duration
@@ -86,18 +83,26 @@ class Producer:
             queue=job_type.queue,
             job_id=job_id,
             name=job_type.name,
-            data=_plain(job_type, payload),
+            data=job_type.plain(payload),
             created_utc_ms=round(utc_s() * 1000),
             attempts=job_type.attempts,
             backoff_ms=round(job_type.backoff.first_s * 1000),
             priority=priority,
             delay_ms=round(parse_duration(delay) * 1000) if delay else 0,
         )
+        await self.add(job)
+        return job_id
+
+    async def add(self, job: NewJob) -> None:
+        """Take over a job that somebody else has made.
+
+        Raises:
+            NotAcceptedError: neither the engine nor the outbox can store it.
+        """
         try:
             await self._take_over(job)
         except StateError as error:
-            raise NotAcceptedError(f"job {job_type.name}: not taken over: {error}") from error
-        return job_id
+            raise NotAcceptedError(f"job {job.name}: not taken over: {error}") from error
 
     async def run(self) -> None:
         """Empty the outbox whenever the engine can take jobs; runs until it is cancelled."""
@@ -172,13 +177,3 @@ class Producer:
         if self._degraded is None:
             log.warning("outbox.in_use", reason=reason)
         self._degraded = reason
-
-
-def _plain(job_type: JobType[Any], payload: BaseModel) -> Any:
-    if not isinstance(payload, job_type.payload):
-        raise TypeError(
-            f"job {job_type.name}: takes {job_type.payload.__name__}, not {type(payload).__name__}"
-        )
-    data = payload.model_dump(mode="json", warnings=False)
-    job_type.payload.model_validate(data)
-    return data

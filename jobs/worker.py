@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from brama.errors import BramaError, ConfigError, StateError
@@ -19,16 +20,24 @@ from brama.exit_codes import ExitCode
 from brama.log import configure_logging, get_logger
 from brama.log_sink import LogSink
 from brama.redaction import register_secrets
+from jobs.author import use_producer
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.bullmq_worker import BullConsumer
+from jobs.engine.port import RateLimiter
+from jobs.engine.rate_limiter import RateLimits
 from jobs.engine.server import locate_server
 from jobs.errors import EngineUnavailableError
 from jobs.execution.children import Children
-from jobs.execution.runner import Runner
+from jobs.execution.runner import Runner, Tally
+from jobs.job_type import AnyJobType
 from jobs.letters import Reconciler
+from jobs.policy.rates import Rates
+from jobs.producer import Producer
 from jobs.registry import Registry, load_types
+from jobs.results import Results
 from jobs.storage.database import Database
 from jobs.storage.dead_letters import DeadLetters
+from jobs.storage.outbox import Outbox
 from jobs.watchdog import Watchdog
 
 log = get_logger(__name__)
@@ -51,15 +60,26 @@ class Worker:
         url: the engine's server.
         state_dir: where dead letters go.
         slots: jobs it runs at once.
+        rates: of the limit that all types share.
     """
 
-    def __init__(self, types: Registry, modules: list[str], url: str, state_dir: Path, slots: int) -> None:
+    def __init__(
+        self,
+        types: Registry,
+        modules: list[str],
+        url: str,
+        state_dir: Path,
+        slots: int,
+        rates: Rates = Rates(),
+    ) -> None:
         self._types = types
         self._modules = modules
         self._url = url
         self._state_dir = state_dir
         self._slots = slots
+        self._rates = rates
         self._stopping = asyncio.Event()
+        self._runner: Runner | None = None
         #: A handler goes on that should have ended; only with its process does it.
         self.is_unfit = False
 
@@ -81,12 +101,25 @@ class Worker:
             stack.push_async_callback(children.close)
             queue = BullQueue(self._url)
             stack.push_async_callback(queue.close)
-            runner = Runner(self._types, children, letters, self._be_unfit)
+            producer = Producer(queue, Outbox(database), letters)
+            use_producer(producer)
+            limits = RateLimits(self._url, self._rates)
+            stack.push_async_callback(limits.close)
+            runner = Runner(
+                self._types, children, letters, Results(producer), partial(_limiter, limits), self._be_unfit
+            )
             self._runner = runner
             stack.callback(Watchdog().stop)
-            await self._serve(queue, letters, runner)
+            await self._serve(queue, letters, producer)
 
-    async def _serve(self, queue: BullQueue, letters: DeadLetters, runner: Runner) -> None:
+    @property
+    def tally(self) -> Tally:
+        """What it has done so far."""
+        return Tally() if self._runner is None else self._runner.tally
+
+    async def _serve(self, queue: BullQueue, letters: DeadLetters, producer: Producer) -> None:
+        runner = self._runner
+        assert runner is not None
         slots = asyncio.Semaphore(self._slots)
         consumers = [
             BullConsumer(
@@ -104,7 +137,10 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             for consumer in consumers:
                 tasks.create_task(self._consume(consumer))
-            care = tasks.create_task(self._take_care(queue, letters))
+            helpers = [
+                tasks.create_task(self._take_care(queue, letters)),
+                tasks.create_task(producer.run()),
+            ]
             log.info("worker.started", queues=self._types.queues, slots=self._slots)
             await self._stopping.wait()
             log.info("worker.draining")
@@ -114,7 +150,8 @@ class Worker:
             await asyncio.wait(closing, timeout=DRAIN_S)
             runner.hand_back()
             await asyncio.wait(closing)
-            care.cancel()
+            for helper in helpers:
+                helper.cancel()
         log.info("worker.ended")
 
     async def _consume(self, consumer: BullConsumer) -> None:
@@ -143,7 +180,8 @@ class Worker:
 
     def _be_unfit(self) -> None:
         self.is_unfit = True
-        self._runner.hand_back()
+        if self._runner is not None:
+            self._runner.hand_back()
         self.stop()
 
 
@@ -173,6 +211,12 @@ def main(arguments: list[str]) -> int:
     finally:
         sink.close()
     return ExitCode.OK
+
+
+def _limiter(limits: RateLimits, job_type: AnyJobType) -> RateLimiter:
+    if job_type.rates is None:
+        return limits.shared
+    return limits.own(f"{job_type.queue}:{job_type.name}", job_type.rates)
 
 
 async def _run(types: Registry, options: argparse.Namespace, url: str, sink: LogSink) -> None:

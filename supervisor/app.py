@@ -43,6 +43,7 @@ from supervisor.handover.estate import Parts as EstateParts
 from supervisor.handover.program import become
 from supervisor.handover.records import ControlRecord, Handover
 from supervisor.handover.restarter import Restarter
+from supervisor.job_front import Jobs, open_jobs
 from supervisor.master import Parts, RunningMaster
 from supervisor.platform.answer import Answer
 from supervisor.platform.cache import CACHE_NAME
@@ -56,6 +57,7 @@ from supervisor.updates.inbox.ledger import open_ledger
 from supervisor.updates.inbox.schema import STATE_FILE
 from supervisor.updates.ingresses import Ingresses
 from supervisor.updates.intake import Intake
+from supervisor.updates.job_results import JobResults
 from supervisor.updates.policy.message_window import MessageKey, MessageWindow
 from supervisor.updates.policy.retry import RetryPolicy
 from supervisor.updates.policy.routing import Window
@@ -209,7 +211,17 @@ async def _serve(
             None if left is None else left.webhook,
         )
         ingresses.watch_hooks(front)
+
         roster = Roster(router, ingresses, ledger, background.start)
+        jobs = await open_jobs(
+            settings,
+            ledger,
+            JobResults(ledger, router, roster.bot_of).deliver,
+            None if left is None else left.jobs,
+            background.start,
+        )
+        if jobs is not None:
+            closing.push_async_callback(jobs.aclose)
         fleet = Fleet(
             settings,
             delivery=router,
@@ -220,6 +232,8 @@ async def _serve(
             spawn=background.start,
             environ=os.environ,
             cores=len(os.sched_getaffinity(0)),
+            is_others=lambda pid: jobs is not None and pid in jobs.pids,
+            desk=jobs,
         )
         ingresses.report_to(fleet)
         router.call_when_waiting(fleet.updates_waited)
@@ -256,7 +270,7 @@ async def _serve(
         )
         server = _control_server(master, settings, None if left is None else left.control)
         closing.push_async_callback(server.aclose)
-        estate.parts = EstateParts(front, ingresses, router, fleet, ledger, window, server, life.lock)
+        estate.parts = EstateParts(front, ingresses, router, fleet, jobs, ledger, window, server, life.lock)
         if left is not None:
             await fleet.take_over(left.bots, {BotId(bot_id): route for bot_id, route in left.routes.items()})
         await server.start()
@@ -270,6 +284,8 @@ async def _serve(
         handover = None
         try:
             await (fleet.start() if left is None else fleet.renew())
+            if jobs is not None:
+                jobs.start_workers()
             _quieten_collector()
             reloader.open()
             background.start(reloader.serve_requests())
@@ -292,7 +308,7 @@ async def _serve(
                 timeout_s = reloader.settings.stop.timeout
                 log.info("master.stopping", timeout_s=timeout_s)
                 service.stopping(timeout_s)
-                await _stop_fleet(fleet, requests, timeout_s)
+                await _stop(fleet, jobs, requests, timeout_s)
         await ingresses.aclose()
         log.info("master.stopped" if handover is None else "master.handed_over")
     if handover is None:
@@ -362,13 +378,17 @@ def _say_progress(words: str) -> None:
     log.info("fleet.progressed", progress=words)
 
 
-async def _stop_fleet(fleet: Fleet, requests: Requests, timeout_s: float) -> None:
+async def _stop(fleet: Fleet, jobs: Jobs | None, requests: Requests, timeout_s: float) -> None:
     """Stop gracefully; a second request ends what is left at once."""
-    graceful = asyncio.ensure_future(fleet.stop(timeout_s))
+
+    async def stop_all(timeout_s: float) -> None:
+        await asyncio.gather(fleet.stop(timeout_s), *([jobs.drain(timeout_s)] if jobs else []))
+
+    graceful = asyncio.ensure_future(stop_all(timeout_s))
     again = asyncio.ensure_future(requests.wait_again())
     await asyncio.wait((graceful, again), return_when=asyncio.FIRST_COMPLETED)
     again.cancel()
     if not graceful.done():
         log.warning("master.stop_hastened")
-        await fleet.stop(0)
+        await stop_all(0)
     await graceful

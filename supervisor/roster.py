@@ -92,6 +92,10 @@ class Roster:
         self._intake.drop(bot_id)
         self._router.remove_bot(bot_id)
 
+    def bot_of(self, source: Source) -> BotId | None:
+        """Return the label that a bot of Telegram has now, None if it is not on the roster."""
+        return next((bot_id for bot_id, each in self.sources.items() if each == source), None)
+
     def orphans(self) -> tuple[Orphan, ...]:
         """Return what is kept of bots that are not on the roster."""
         present = set(self.sources.values())

@@ -26,13 +26,16 @@ _ASYNCIO_FOLDER = os.path.dirname(asyncio.__file__) + os.sep
 _IDLE_IN_POOL = concurrent.futures.thread._worker.__code__
 
 
-def read_business(application: AnyApplication | None, poller: AnyTask | None, updates: int) -> Business:
+def read_business(
+    application: AnyApplication | None, poller: AnyTask | None, updates: int, orders: int
+) -> Business:
     """Return what the worker is about; to be called in the bot's loop.
 
     Args:
         application: the one that is fed, if one is.
         poller: the task that started to poll; by itself it is no work.
         updates: of the master, that are in the worker's hands.
+        orders: jobs that are being handed over.
     """
     if application is None or not application.running:
         return Business(is_running=False)
@@ -41,6 +44,7 @@ def read_business(application: AnyApplication | None, poller: AnyTask | None, up
     tasks: set[AnyTask] = application._Application__create_task_tasks  # type: ignore[attr-defined]
     return Business(
         updates=updates,
+        orders=orders,
         queued=application.update_queue.qsize(),
         tasks=len(tasks),
         timeouts=timeouts,

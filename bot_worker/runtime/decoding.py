@@ -1,4 +1,6 @@
-"""Turns Telegram's JSON into python-telegram-bot's Update, as its own poller would.
+"""Turns what the master delivers into what python-telegram-bot is to process.
+
+Telegram's JSON becomes an Update, as the library's own poller would make it; a job's result a JobResult.
 
 Runs in: worker.
 """
@@ -10,7 +12,21 @@ import msgspec
 from telegram import Bot, Update
 from telegram.ext import ExtBot
 
+from brama.jobs import JobResult
+from brama.messages import Deliver
+
 _decode = msgspec.json.Decoder().decode
+
+
+def decode_entry(message: Deliver, bot: Bot) -> Update | JobResult:
+    """Return what ``message`` delivers.
+
+    Raises:
+        Exception: whatever python-telegram-bot raises for what it cannot take.
+    """
+    if message.update_id < 0:
+        return msgspec.convert(_parse(message.raw)["job_result"], JobResult)
+    return decode_update(message.raw, bot)
 
 
 def decode_update(raw: bytes, bot: Bot) -> Update:

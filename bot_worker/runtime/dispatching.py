@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 from telegram.ext import BaseUpdateProcessor
 
 from bot_worker.runtime.feeder import Feeder
+from bot_worker.runtime.job_results import Takers, place_of
 from bot_worker.runtime.ports import AnyApplication
 from bot_worker.runtime.tracker import Entry, State, Tracker, current_entry
+from brama.jobs import JobResult
 
 T = TypeVar("T")
 
@@ -24,9 +26,10 @@ ProcessUpdate = Callable[[BaseUpdateProcessor, object, Awaitable[Any]], Coroutin
 class Dispatcher:
     """Stands around ``BaseUpdateProcessor.process_update`` and ``Application.create_task``."""
 
-    def __init__(self, tracker: Tracker, feeder: Feeder) -> None:
+    def __init__(self, tracker: Tracker, feeder: Feeder, takers: Takers) -> None:
         self._tracker = tracker
         self._feeder = feeder
+        self._takers = takers
         self._watches: set[weakref.ref[Any]] = set()
         #: The application that is fed, once one is.
         self.application: AnyApplication | None = None
@@ -71,6 +74,10 @@ class Dispatcher:
         if not self._tracker.begin(entry):
             coroutine.close()
             return
+        update = entry.update
+        entry.place = place_of(update)
+        if isinstance(update, JobResult):
+            self._takers.look(self.application, update)
         token = current_entry.set(entry)
         try:
             await coroutine

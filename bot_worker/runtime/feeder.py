@@ -11,10 +11,11 @@ from contextvars import Context
 
 from telegram import Bot, Update
 
-from bot_worker.runtime.decoding import decode_update
+from bot_worker.runtime.decoding import decode_entry
 from bot_worker.runtime.outbox import Outbox
 from bot_worker.runtime.ports import AnyApplication
 from bot_worker.runtime.tracker import Tracker
+from brama.jobs import JobResult
 from brama.messages import Deliver
 
 #: From this size on an update begins when it is decoded, lest one that exhausts the memory seems innocent.
@@ -94,28 +95,28 @@ class Feeder:
                 self._taken += 1
                 self._put(application.update_queue, update)
 
-    def _decode(self, message: Deliver, bot: Bot) -> Update | None:
+    def _decode(self, message: Deliver, bot: Bot) -> Update | JobResult | None:
         begun = len(message.raw) >= LARGE_BYTES
         if begun:
             self._outbox.begun(message.seq)
         try:
-            update = decode_update(message.raw, bot)
+            update = decode_entry(message, bot)
         except Exception as error:
-            entry = self._tracker.add(message.seq, message, begun=begun)
+            entry = self._tracker.add(message.seq, message, message.update_id, begun=begun)
             self._tracker.fail(entry, error)
             self._tracker.skip(entry)
             return None
-        self._tracker.add(message.seq, update, begun=begun)
+        self._tracker.add(message.seq, update, message.update_id, begun=begun)
         return update
 
-    def _put(self, queue: "asyncio.Queue[object]", update: Update) -> None:
+    def _put(self, queue: "asyncio.Queue[object]", update: object) -> None:
         try:
             queue.put_nowait(update)
         except asyncio.QueueFull:  # the bot's own queue, with a bound
             loop = asyncio.get_running_loop()
             self._putting = loop.create_task(self._put_later(queue, update), context=Context())
 
-    async def _put_later(self, queue: "asyncio.Queue[object]", update: Update) -> None:
+    async def _put_later(self, queue: "asyncio.Queue[object]", update: object) -> None:
         await queue.put(update)
         self._putting = None
         self.fill()

@@ -22,9 +22,11 @@ from telegram.ext._application import _LOGGER
 
 from bot_worker.runtime import updater
 from bot_worker.runtime.error_handling import watch_contexts
+from bot_worker.runtime.job_patches import JOB_PATCHES, Patch
 from bot_worker.runtime.ports import AnyApplication
 from bot_worker.runtime.worker import Worker
 from brama.errors import ZygoteError
+from brama.jobs import use_transport
 
 AnyCoroutine = Coroutine[Any, Any, Any]
 
@@ -36,6 +38,7 @@ def bind(worker: Worker | None) -> None:
     """Let the patches serve ``worker``, or nobody."""
     global _worker
     _worker = worker
+    use_transport(None if worker is None else worker.orders)
 
 
 @contextmanager
@@ -65,10 +68,10 @@ def install() -> None:
         )
     for owner, name, make in _PATCHES:
         original = inspect.getattr_static(owner, name)
-        is_static = isinstance(original, staticmethod)
-        function = original.__func__ if is_static else original
+        wrapper = type(original) if isinstance(original, staticmethod | classmethod) else None
+        function = original if wrapper is None else original.__func__
         patched = wraps(function)(make(function))
-        setattr(owner, name, staticmethod(patched) if is_static else patched)
+        setattr(owner, name, patched if wrapper is None else wrapper(patched))
     watch_contexts(_LOGGER, lambda: _worker.errors if _worker is not None else None)
     _installed = True
 
@@ -278,7 +281,7 @@ def _dump_single_file(original: Callable[..., None]) -> Callable[..., None]:
     return dump_single_file
 
 
-_PATCHES: tuple[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]], ...] = (
+_PATCHES: tuple[Patch, ...] = (
     (Bot, "__init__", _bot_init),
     (Bot, "_do_post", _do_post),
     (ApplicationBuilder, "_build_ext_bot", _build_ext_bot),
@@ -297,4 +300,5 @@ _PATCHES: tuple[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., An
     (BaseUpdateProcessor, "process_update", _process_update),
     (PicklePersistence, "_dump_file", _dump_file),
     (PicklePersistence, "_dump_singlefile", _dump_single_file),
+    *JOB_PATCHES,
 )

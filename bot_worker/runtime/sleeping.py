@@ -11,6 +11,7 @@ from bot_worker.runtime.business import read_business
 from bot_worker.runtime.dispatching import Dispatcher
 from bot_worker.runtime.draining import Draining
 from bot_worker.runtime.feeder import Feeder
+from bot_worker.runtime.job_orders import JobOrders
 from bot_worker.runtime.policy.consent import SAVING_FAILED, decide_refusal
 from bot_worker.runtime.ports import Channel
 from bot_worker.runtime.session import Session
@@ -33,6 +34,7 @@ class Sleeping:
         dispatcher: Dispatcher,
         tracker: Tracker,
         feeder: Feeder,
+        orders: JobOrders,
         acknowledger: Acknowledger,
         draining: Draining,
     ) -> None:
@@ -41,6 +43,7 @@ class Sleeping:
         self._dispatcher = dispatcher
         self._tracker = tracker
         self._feeder = feeder
+        self._orders = orders
         self._acknowledger = acknowledger
         self._draining = draining
         self._judging: asyncio.Task[None] | None = None
@@ -66,7 +69,9 @@ class Sleeping:
     def _refusal(self, unsafe: bool) -> str | None:
         updates = len(self._tracker) + len(self._feeder)
         try:
-            business = read_business(self._dispatcher.application, self._session.poller, updates)
+            business = read_business(
+                self._dispatcher.application, self._session.poller, updates, len(self._orders)
+            )
         except Exception as error:  # the bot's own classes are asked whether they are empty
             return f"what it does cannot be seen: {type(error).__name__}"
         return decide_refusal(business, unsafe=unsafe)

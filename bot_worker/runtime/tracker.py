@@ -6,10 +6,11 @@ update is done when its dispatch has ended and every task that was started for i
 Runs in: worker.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bot_worker.runtime.policy.failure import Failure
 
@@ -31,20 +32,50 @@ class State(IntEnum):
     ABANDONED = 5
 
 
+class Place(NamedTuple):
+    """Where an update, or a job of python-telegram-bot's JobQueue, comes from.
+
+    ``update_id`` is Telegram's: of the update itself, or of the one that led to the result of a job.
+    """
+
+    chat_id: int | None = None
+    user_id: int | None = None
+    update_id: int | None = None
+
+
+NOWHERE = Place()
+
+
 class Entry:
     """One update from the master; ``update`` is python-telegram-bot's object, None once all is over."""
 
-    __slots__ = ("dispatched", "failure", "holds", "seq", "state", "update", "wrote")
+    __slots__ = (
+        "dispatched",
+        "enqueued",
+        "failure",
+        "holds",
+        "place",
+        "seq",
+        "state",
+        "update",
+        "update_id",
+        "wrote",
+    )
 
-    def __init__(self, seq: int, update: object) -> None:
+    def __init__(self, seq: int, update: object, update_id: int = 0) -> None:
         self.seq = seq
         self.update = update
+        self.update_id = update_id
         self.state = State.QUEUED
         self.holds = 0
         self.failure: Failure | None = None
         self.wrote = False
         #: Whether the application has taken it from its queue; bot code may put it there again.
         self.dispatched = False
+        #: Where it comes from; known when handlers get it.
+        self.place = NOWHERE
+        #: How many jobs of each type were enqueued for it.
+        self.enqueued: Counter[str] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -83,12 +114,12 @@ class Tracker:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, seq: int, update: object, *, begun: bool = False) -> Entry:
+    def add(self, seq: int, update: object, update_id: int = 0, *, begun: bool = False) -> Entry:
         """Take ``update`` into the books; it is recognised by identity from now on.
 
         ``begun``: that it begins was reported already.
         """
-        entry = self._entries[id(update)] = Entry(seq, update)
+        entry = self._entries[id(update)] = Entry(seq, update, update_id)
         if begun:
             entry.state = State.BEGUN
         return entry

@@ -13,6 +13,8 @@ from bot_worker.runtime.draining import Draining
 from bot_worker.runtime.error_handling import ErrorHandling
 from bot_worker.runtime.feeder import Feeder
 from bot_worker.runtime.heartbeat import Heartbeat
+from bot_worker.runtime.job_orders import JobOrders
+from bot_worker.runtime.job_results import Takers
 from bot_worker.runtime.live_settings import LiveSettings
 from bot_worker.runtime.notices import Notices
 from bot_worker.runtime.outbox import Outbox
@@ -22,7 +24,19 @@ from bot_worker.runtime.saving import Saving
 from bot_worker.runtime.session import Parts, Session
 from bot_worker.runtime.sleeping import Sleeping
 from bot_worker.runtime.tracker import Tracker
-from brama.messages import Boot, Deliver, Drain, HeartbeatChanged, SettingsChanged, Sleep, ToWorker
+from brama.ids import telegram_id_of
+from brama.messages import (
+    Boot,
+    Deliver,
+    Drain,
+    EnqueueAgain,
+    Enqueued,
+    HeartbeatChanged,
+    NotEnqueued,
+    SettingsChanged,
+    Sleep,
+    ToWorker,
+)
 
 #: How long the last words of a worker may take to reach a busy master, seconds.
 LAST_WORDS_S = 5.0
@@ -39,7 +53,7 @@ class Worker:
         acknowledger = Acknowledger(self.outbox, self.notices)
         self.tracker = Tracker(acknowledger)
         self.feeder = Feeder(self.tracker, self.outbox)
-        self.dispatcher = Dispatcher(self.tracker, self.feeder)
+        self.dispatcher = Dispatcher(self.tracker, self.feeder, Takers(self.notices))
         self.errors = ErrorHandling(self.tracker)
         self.files = PickleFiles(boot.bot_id)
         self.saving = Saving(acknowledger, self.files)
@@ -61,6 +75,7 @@ class Worker:
             )
         )
         self.session.on_messages = self.receive
+        self.orders = JobOrders(channel, self.tracker, lambda: self.session.loop, telegram_id_of(boot.token))
         self.draining = Draining(self.session, self.tracker, self.feeder, acknowledger, self.outbox)
         self._sleeping = Sleeping(
             channel,
@@ -68,6 +83,7 @@ class Worker:
             self.dispatcher,
             self.tracker,
             self.feeder,
+            self.orders,
             acknowledger,
             self.draining,
         )
@@ -84,6 +100,12 @@ class Worker:
                     self.heartbeat.change(interval_s)
                 case Drain():
                     self.draining.begin()
+                case Enqueued(n, job_id):
+                    self.orders.accepted(n, job_id)
+                case NotEnqueued(n, error):
+                    self.orders.refused(n, error)
+                case EnqueueAgain(ns):
+                    self.orders.send_again(ns)
                 case Sleep(unsafe):
                     self._sleeping.consider(unsafe=unsafe)
                 case _:

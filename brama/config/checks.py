@@ -32,7 +32,7 @@ def warnings(settings: Settings) -> list[str]:
 
 def _fleet_warnings(settings: Settings, bots: Sequence[BotSettings]) -> Iterator[str]:
     enabled = len(bots)
-    if not enabled and settings.bots_source.url is None:
+    if not enabled and settings.bots_source.url is None and not settings.jobs.only:
         yield "bots: no bot is enabled; there is nothing to run"
     cores = os.cpu_count() or 1
     limits = settings.limits

@@ -1,4 +1,4 @@
-"""Decides which variables a bot is given."""
+"""Decides which variables a bot, or a job worker, is given."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,11 +13,19 @@ def bot_environment(bot: BotSettings, environ: Mapping[str, str]) -> dict[str, s
     configures the master itself or is said to it by systemd; then the bot's own variables; then its token,
     where ``token_env`` asks.
     """
-    inherited = {
-        name: text for name, text in environ.items() if name not in bot.withheld and not is_withheld(name)
-    }
+    inherited = inheritable(bot.withheld, environ)
     token = {bot.token_env: bot.token.get_secret_value()} if bot.token_env else {}
     return inherited | bot.env | token
+
+
+def inheritable(withheld: frozenset[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a child process may have of the master's environment.
+
+    Args:
+        withheld: names of what is others', as ``withhold`` finds them.
+        environ: the master's environment.
+    """
+    return {name: text for name, text in environ.items() if name not in withheld and not is_withheld(name)}
 
 
 def withhold(

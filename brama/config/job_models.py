@@ -78,6 +78,8 @@ class JobsSection(Section):
 
     enabled: Flag = False
     """Run the queue and its workers, and let bots enqueue."""
+    only: Flag = False
+    """Run the queue and its workers, and no bots, whatever bots there are; as ``jobs serve`` does."""
     modules: Annotated[tuple[ModuleName, ...], BeforeValidator(as_items)] = ()
     """Modules with @job functions, importable from the project root."""
     workers: Count = 2

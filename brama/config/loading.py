@@ -13,7 +13,7 @@ from brama.config.consistency import effective_uid, find_faults
 from brama.config.dotenv import DotenvError, read_dotenv
 from brama.config.environment import withhold
 from brama.config.finding import find_config, project_root_of
-from brama.config.models import Document, WebhookSection
+from brama.config.models import BotsSourceSection, Document, WebhookSection
 from brama.config.overlay import lay_over
 from brama.config.paths import absolute, display_name, is_open_to_all, say_open
 from brama.config.readers import describe
@@ -52,6 +52,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
     raw_bots = _take_bots(tree, report)
     document = validate(Document, tree, report) or Document()
+    if document.jobs.only:
+        raw_bots, document = [], _without_bots(document)
     root = project_root_of(config_path)
     defaults = BotDefaults(document.mode, document.idle_timeout, document.idle_unsafe)
     resolver = BotResolver(root, defaults, document.heartbeat.interval, report)
@@ -75,6 +77,11 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
         ),
     }
     return Settings(config_path=config_path, project_root=root, **sections | changed)
+
+
+def _without_bots(document: Document) -> Document:
+    jobs = document.jobs.model_copy(update={"enabled": True})
+    return document.model_copy(update={"jobs": jobs, "bots_source": BotsSourceSection()})
 
 
 def _take_bots(tree: dict[str, Any], report: Report) -> list[Any]:

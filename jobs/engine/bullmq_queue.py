@@ -15,6 +15,8 @@ from jobs.engine.port import JobView, NewJob
 from jobs.errors import EngineUnavailableError
 from jobs.policy.limits import FULL_SHARE
 
+#: The option of a job that holds its origin; BullMQ in Node carries options that it does not know along.
+ORIGIN = "brama"
 #: For how long an answer about the server's memory is believed, in seconds.
 _ROOM_BELIEVED_S = 1.0
 _STATES = ("waiting", "prioritized", "waiting-children", "delayed", "active", "completed", "failed")
@@ -52,6 +54,8 @@ class BullQueue:
             options["priority"] = job.priority
         if job.delay_ms:
             options["delay"] = job.delay_ms
+        if job.origin is not None:
+            options[ORIGIN] = job.origin
         with _unavailable():
             await self._check_room()
             if job.queue not in self._announced:

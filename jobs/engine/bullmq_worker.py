@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from brama.clock import utc_s
 from brama.log import get_logger
+from jobs.engine.bullmq_queue import ORIGIN
 from jobs.engine.connections import is_unavailable, worker_client
 from jobs.engine.port import Completed, Failed, HandedBack, Outcome, Process, Retried
 from jobs.policy import limits
@@ -214,8 +215,10 @@ class _Taken:
         self.data: Any = job.data
         self.attempt: int = job.attemptsMade + 1
         self.stalls: int = job.stalledCounter
+        self.is_back: bool = job.attemptsStarted > self.attempt
         self.given_up: str | None = job.deferredFailure
         self.created_utc_ms: int = job.timestamp
+        self.origin: Any = job.opts.get(ORIGIN)
         self.lost = asyncio.Event()
 
     async def report_progress(self, value: Any) -> None:

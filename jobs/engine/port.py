@@ -27,6 +27,7 @@ class NewJob:
         backoff_ms: the first wait between attempts, doubled each time; for workers in Node.
         priority: 1 (first) up to MAX_PRIORITY (last); 0, the default, goes before all of them.
         delay_ms: it is not started earlier.
+        origin: who wants to know how it ends, as JSON; see ``jobs.results``.
     """
 
     queue: str
@@ -38,6 +39,7 @@ class NewJob:
     backoff_ms: int = 0
     priority: int = 0
     delay_ms: int = 0
+    origin: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,17 @@ class TakenJob(Protocol):
         """How often a worker let go of it without a word."""
 
     @property
+    def is_back(self) -> bool:
+        """Whether it was taken before for this attempt, and handed back or let go of."""
+
+    @property
     def given_up(self) -> str | None:
         """Why the engine wants it to fail without another attempt, None if it does not."""
 
     @property
     def created_utc_ms(self) -> int: ...
+    @property
+    def origin(self) -> Json: ...
     @property
     def lost(self) -> asyncio.Event:
         """Set when its lock has run out, as while the server is away: another worker may begin it now."""
@@ -200,3 +208,23 @@ class Consumer(Protocol):
 
     async def close(self) -> None:
         """End once the jobs in hand are through."""
+
+
+class RateLimiter(Protocol):
+    """One limit, counted for each key by itself, over all processes and machines that share the server."""
+
+    async def take(self, key: str, *, ahead: bool = False) -> float:
+        """Take one call of ``key``'s, if its rates allow one now.
+
+        Args:
+            key: whose calls are counted together, as an organisation's id; any text.
+            ahead: the caller has waited as long as it was told, or is in the middle of its work; it goes
+                before those that are new.
+
+        Returns:
+            0.0 if it was taken; else the seconds to wait before asking again, ``ahead`` then. No two callers
+            are given the same turn, so that those who wait do not all come back at once.
+
+        Raises:
+            EngineUnavailableError: the server cannot be reached; nobody may go on then.
+        """

@@ -11,14 +11,18 @@ import fcntl
 import hashlib
 import os
 import signal
+import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from brama.child_process import ChildProcess, Exit
 from brama.clock import monotonic_s
 from brama.config.redis_address import server_url
 from brama.errors import ConfigError, StateError
@@ -42,19 +46,33 @@ _HEALTHY_S = 60.0
 _LOOK_S = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class LeftServer:
+    """What a ``QueueServer`` hands over: its process (0: there is none), and the descriptor of its lock."""
+
+    pid: int
+    lock: int
+
+
 class QueueServer:
     """A server process in a folder of its own, started again whenever it ends by itself.
 
     Args:
         program: redis-server or valkey-server.
         state_dir: its data goes into the folder ``queue`` in there.
+        environment: variables that its process gets beside PATH.
     """
 
-    def __init__(self, program: Path, state_dir: Path) -> None:
+    def __init__(
+        self, program: Path, state_dir: Path, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._program = program
         self._folder = state_dir.absolute() / FOLDER
         self._socket = _socket_path(self._folder)
-        self._process: asyncio.subprocess.Process | None = None
+        self._environment = environment
+        #: None only while there is no process to be reaped.
+        self._process: ChildProcess | None = None
+        self._ended = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._lock: int | None = None
 
@@ -66,10 +84,13 @@ class QueueServer:
     @property
     def pid(self) -> int | None:
         """The server's process, None while there is none."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+        return self._process.pid if self._process and not self._ended.is_set() else None
 
-    async def start(self) -> None:
+    async def start(self, left: LeftServer | None = None) -> None:
         """Start the server and return once it takes commands.
+
+        Args:
+            left: what another ``QueueServer`` of this process has handed over; gone on with.
 
         Raises:
             StateError: the folder is in use or cannot be written, or the server does not come up.
@@ -81,9 +102,13 @@ class QueueServer:
                     raise StateError(f"{folder}: is not ours alone; remove it, or set another state_dir")
         except OSError as error:
             raise StateError(f"{error.filename}: cannot be made: {error.strerror}; set state_dir") from None
-        await self._take_lock()
+        if left is None:
+            await self._take_lock()
+        else:
+            self._lock = left.lock
         try:
-            await self._launch()
+            if left is None or not self._adopt(left.pid):
+                await self._launch()
         except BaseException:
             await self.stop()
             raise
@@ -91,19 +116,35 @@ class QueueServer:
 
     async def stop(self) -> None:
         """End the server, its file being synced, and let go of the folder."""
-        while self._keeper is not None and not self._keeper.done():
-            self._keeper.cancel()  # again, should redis-py take it for its own time limit
-            await asyncio.wait([self._keeper], timeout=_LOOK_S)
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
+        await self._end_keeper()
+        if self._process is not None:
+            self._process.signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self._process.wait(), _STOP_S)
+                await asyncio.wait_for(self._ended.wait(), _STOP_S)
             except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+                self._process.signal(signal.SIGKILL)
+                await self._ended.wait()
+            self._reap()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    async def hand_over(self) -> LeftServer:
+        """Watch the server no more, which lives on; return what ``start`` needs to go on with it."""
+        await self._end_keeper()
+        assert self._lock is not None
+        pid = 0
+        if self._process is not None:
+            pid = self._process.pid
+            self._process.release()
+            self._process = None
+        lock, self._lock = self._lock, None
+        return LeftServer(pid, lock)
+
+    async def _end_keeper(self) -> None:
+        while self._keeper is not None and not self._keeper.done():
+            self._keeper.cancel()  # again, should redis-py take it for its own time limit
+            await asyncio.wait([self._keeper], timeout=_LOOK_S)
 
     async def _take_lock(self) -> None:
         """Take the folder's lock. Servers inherit it: one that outlives its master for a moment holds it."""
@@ -134,24 +175,44 @@ class QueueServer:
             "--maxmemory", MAX_MEMORY, "--maxmemory-policy", "noeviction",
         )
         # fmt: on
-        self._process = await asyncio.create_subprocess_exec(
-            self._program,
-            *options,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
+        popen = subprocess.Popen(  # noqa: ASYNC220 - takes milliseconds
+            [self._program, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", os.defpath), **self._environment},
             pass_fds=(self._lock,),
             start_new_session=True,  # a Ctrl-C is for the master, which ends the server last
             preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),
         )
-        await self._wait_ready(self._process)
-        log.info("queue.server_started", pid=self._process.pid, program=str(self._program))
+        popen.returncode = 0  # reaped by its pidfd; a Popen that knows no end would warn, and wait for it
+        self._watch(popen.pid)
+        await self._wait_ready()
+        log.info("queue.server_started", pid=popen.pid, program=str(self._program))
 
-    async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
+    def _watch(self, pid: int) -> None:
+        self._ended.clear()
+        self._process = ChildProcess(asyncio.get_running_loop(), pid, self._ended.set)
+
+    def _adopt(self, pid: int) -> bool:
+        """Go on with a server that runs; return whether there is one."""
+        try:
+            if pid:
+                self._watch(pid)
+        except OSError:  # it ended, and was waited for
+            return False
+        return bool(pid)
+
+    def _reap(self) -> Exit:
+        assert self._process is not None
+        process, self._process = self._process, None
+        return process.reap()
+
+    async def _wait_ready(self) -> None:
         client = Redis.from_url(self.url)
         deadline = monotonic_s() + _START_S
         try:
-            while process.returncode is None and monotonic_s() < deadline:
+            while not self._ended.is_set() and monotonic_s() < deadline:
                 try:
                     await client.ping()
                 except (RedisError, OSError):  # not there yet, or reading its file
@@ -160,19 +221,17 @@ class QueueServer:
                     return
         finally:
             await client.aclose()
-        raise StateError(
-            f"jobs: {self._program} does not come up (exit code {process.returncode}); "
-            f"{self._folder / 'server.log'} says why"
-        )
+        raise StateError(f"jobs: {self._program} does not come up; {self._folder / 'server.log'} says why")
 
     async def _keep(self) -> None:
         """Start the server again each time it ends; only ``stop`` ends this."""
         wait_s = _FIRST_RESTART_S
         while True:
-            assert self._process is not None
             started_at = monotonic_s()
-            code = await self._process.wait()
-            log.error("queue.server_exited", code=code)
+            await self._ended.wait()
+            if self._process is not None:  # else it could not be started the last time
+                ended = self._reap()
+                log.error("queue.server_exited", code=ended.code, signal=ended.signal)
             if monotonic_s() - started_at >= _HEALTHY_S:
                 wait_s = _FIRST_RESTART_S
             await asyncio.sleep(wait_s)

@@ -10,7 +10,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Awaitable, Generator, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -30,22 +31,67 @@ def main(arguments: list[str]) -> None:
     link = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(link.fileno(), False)
     types = load_types(arguments[1:])
-    for frame in _frames(link):
-        link.sendall(encode_frame(json.dumps(_run(types, json.loads(frame), link)).encode()))
+    worker = _Worker(link)
+    while (order := worker.hear()) is not None:
+        worker.say(_run(types, order, worker))
 
 
-def _run(types: Registry, order: dict[str, Any], link: socket.socket) -> dict[str, Any]:
-    def report(report: Report) -> None:
+class _Worker:
+    """The worker, as its child sees it."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._frames = _frames(link)
+        self._one_waits = threading.Lock()
+
+    def hear(self) -> dict[str, Any] | None:
+        """Return what it says next, None if it is gone."""
+        frame = next(self._frames, None)
+        words: dict[str, Any] | None = None if frame is None else json.loads(frame)
+        return words
+
+    def say(self, words: dict[str, Any]) -> None:
+        """Tell it something."""
+        self._link.sendall(encode_frame(json.dumps(words).encode()))
+
+    def report(self, report: Report) -> None:
+        """See JobContext."""
         match report:
             case Progress(value):
-                link.sendall(encode_frame(json.dumps({"progress": value}).encode()))
+                self.say({"progress": value})
             case LogLine(text):
-                link.sendall(encode_frame(json.dumps({"log": text}).encode()))
+                self.say({"log": text})
 
+    def wait(self, key: str | None) -> "_Over":
+        """See JobContext; a handler may have several threads that wait."""
+        with self._one_waits:
+            self.say({"turn": key})
+            match self.hear():
+                case {"refused": reason}:
+                    raise ValueError(reason)
+                case None:
+                    raise ConnectionError("the worker is gone")
+        return _Over()
+
+
+class _Over(Awaitable[None]):
+    """A wait that is over, for handlers that ``await`` it in a loop of their own."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from ()
+
+
+def _run(types: Registry, order: dict[str, Any], worker: _Worker) -> dict[str, Any]:
     job_type = types.find(order["queue"], order["name"])
     assert job_type is not None, "the worker has loaded the same modules"
     context = JobContext(
-        order["job_id"], order["queue"], order["name"], order["attempt"], job_type.attempts, report
+        order["job_id"],
+        order["queue"],
+        order["name"],
+        order["attempt"],
+        job_type.attempts,
+        worker.report,
+        worker.wait,
     )
     payload = read_payload(job_type, order["data"])
     if isinstance(payload, Failure):

@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from brama.frames import FrameReader, encode_frame
 from jobs.context import LogLine, Progress, Report
@@ -24,6 +25,9 @@ from jobs.linux import die_with_parent
 from jobs.policy.verdict import Cause, Failure
 
 _CHUNK_BYTES = 65536
+
+#: Returns when a call that is limited may be made.
+Wait = Callable[[str | None], Awaitable[None]]
 
 
 class Children:
@@ -37,18 +41,21 @@ class Children:
         self._modules = modules
         self._idle: list[_Child] = []
 
-    async def run(self, job: TakenJob, report: Callable[[Report], None]) -> Ending:
+    async def run(self, job: TakenJob, report: Callable[[Report], None], wait: Wait) -> Ending:
         """Run the handler of ``job``; if this is cancelled the handler's process group is killed."""
         child = self._idle.pop() if self._idle else await _Child.start(self._modules)
         try:
-            ending = await child.run(job, report)
+            ending = await child.run(job, report, wait)
         except BaseException:
             child.kill()
             raise
         if ending is None:
             code = await child.wait()
             return Failure(Cause.ERROR, f"the handler's process ended ({_name_of(code)})")
-        self._idle.append(child)
+        if child.is_idle:
+            self._idle.append(child)
+        else:
+            child.kill()
         return ending
 
     async def close(self) -> None:
@@ -70,6 +77,12 @@ class _Child:
         self._reader = reader
         self._writer = writer
         self._frames = FrameReader()
+        self._turns: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the handler, once it has ended, has left no thread behind that waits for its turn."""
+        return not self._turns
 
     @classmethod
     async def start(cls, modules: Sequence[str]) -> "_Child":
@@ -89,11 +102,11 @@ class _Child:
             theirs.close()
         return cls(process, *await asyncio.open_connection(sock=ours))
 
-    async def run(self, job: TakenJob, report: Callable[[Report], None]) -> Ending | None:
+    async def run(self, job: TakenJob, report: Callable[[Report], None], wait: Wait) -> Ending | None:
         """Return how the handler ended, None if its process did."""
         order = {name: getattr(job, name) for name in ("queue", "name", "job_id", "attempt", "data")}
         with suppress(OSError):  # it is gone; the end of what it said comes next
-            self._writer.write(encode_frame(json.dumps(order).encode()))
+            self._say(order)
             await self._writer.drain()
         while chunk := await self._read():
             for frame in self._frames.feed(chunk):
@@ -102,6 +115,10 @@ class _Child:
                         report(Progress(value))
                     case {"log": text}:
                         report(LogLine(text))
+                    case {"turn": key}:
+                        turn = asyncio.create_task(self._give_turn(key, wait))
+                        self._turns.add(turn)
+                        turn.add_done_callback(self._turns.discard)
                     case {"failure": fields}:
                         return Failure(**fields | {"cause": Cause(fields["cause"])})
                     case {"result": result}:
@@ -114,10 +131,23 @@ class _Child:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._writer.close()
+        for turn in self._turns:
+            turn.cancel()
 
     async def wait(self) -> int:
         """Return the exit code, negative for a signal, once the process has ended."""
         return await self._process.wait()
+
+    async def _give_turn(self, key: str | None, wait: Wait) -> None:
+        try:
+            await wait(key)
+        except Exception as error:  # the handler's to know
+            self._say({"refused": str(error)})
+        else:
+            self._say({"turn": key})
+
+    def _say(self, words: dict[str, Any]) -> None:
+        self._writer.write(encode_frame(json.dumps(words).encode()))
 
     async def _read(self) -> bytes:
         try:

@@ -9,12 +9,17 @@ Runs in: job worker.
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
 
 from brama.clock import utc_s
 from brama.errors import StateError
 from brama.log import get_logger
 from jobs.context import JobContext
-from jobs.engine.port import Completed, Failed, HandedBack, Outcome, Retried, TakenJob
+from jobs.engine.port import Completed, Failed, HandedBack, Outcome, RateLimiter, Retried, TakenJob
+from jobs.errors import EngineUnavailableError, NotAcceptedError
+from jobs.execution.allowance import Allowance, allowance
 from jobs.execution.attempt import Ending, Returned, check_result, failure_of, read_payload
 from jobs.execution.children import Children
 from jobs.execution.reports import Reports
@@ -22,6 +27,7 @@ from jobs.job_type import AnyJobType
 from jobs.policy.backoff import exponential
 from jobs.policy.verdict import Cause, Failure, TryAgain, decide
 from jobs.registry import Registry
+from jobs.results import Results
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 
 log = get_logger(__name__)
@@ -30,8 +36,19 @@ log = get_logger(__name__)
 CLEAN_UP_S = 3.0
 #: After how long a job is tried again whose dead letter could not be written.
 _UNWRITTEN_WAIT_S = 30.0
+#: After how long a job is tried again whose limit could not be asked about.
+_UNREACHABLE_WAIT_S = 1.0
 #: For failures that no attempt mends; never waited.
 _NO_BACKOFF = exponential("1s")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Jobs in hand, and those that completed or failed for good so far."""
+
+    active: int = 0
+    completed: int = 0
+    failed: int = 0
 
 
 class Runner:
@@ -41,6 +58,8 @@ class Runner:
         types: what it knows to do.
         children: where ``def`` handlers run.
         letters: where jobs go that failed for good.
+        results: tells how jobs ended.
+        limiter: the limit that a type's jobs count for.
         unfit: called once if a handler cannot be ended; the process has to end then.
         jitter: 0 up to 1, anew each time.
     """
@@ -50,15 +69,20 @@ class Runner:
         types: Registry,
         children: Children,
         letters: DeadLetters,
+        results: Results,
+        limiter: Callable[[AnyJobType], RateLimiter],
         unfit: Callable[[], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._types = types
         self._children = children
         self._letters = letters
+        self._results = results
+        self._limiter = limiter
         self._unfit = unfit
         self._jitter = jitter
         self._draining = asyncio.Event()
+        self.tally = Tally()
 
     def hand_back(self) -> None:
         """End the handlers that run, giving their jobs back, and every job that is taken from now on."""
@@ -68,11 +92,29 @@ class Runner:
         """See ``Process``."""
         if self._draining.is_set():
             return HandedBack()
+        self.tally.active += 1
         try:
-            return await self._process(job)
-        except StateError as error:
-            log.error("job.not_buried", queue=job.queue, job=job.job_id, error=str(error))
+            outcome = await self._process(job)
+            await self._tell(job, outcome)
+        except (StateError, NotAcceptedError) as error:
+            log.error("job.end_not_stored", queue=job.queue, job=job.job_id, error=str(error))
             return HandedBack(_UNWRITTEN_WAIT_S)
+        finally:
+            self.tally.active -= 1
+        return outcome
+
+    async def _tell(self, job: TakenJob, outcome: Outcome) -> None:
+        """Tell those who wait for the end of a job; before the engine hears of it, which forgets nothing."""
+        match outcome:
+            case Completed(result):
+                self.tally.completed += 1
+                await self._results.send(job, result=result)
+            case Failed(error):
+                self.tally.failed += 1
+                job_type = self._types.find(job.queue, job.name)
+                if job_type is not None and job_type.when_dead is not None:
+                    await job_type.when_dead(job.data, error)
+                await self._results.send(job, error=error)
 
     async def _process(self, job: TakenJob) -> Outcome:
         if job.stalls and (letter := await self._letters.open_letter(job.queue, job.job_id, job.attempt)):
@@ -81,9 +123,8 @@ class Runner:
         job_type = self._types.find(job.queue, job.name)
         ending = await self._try(job, job_type)
         match ending:
-            case None:
-                log.info("job.handed_back", queue=job.queue, job=job.job_id)
-                return HandedBack()
+            case HandedBack():
+                return ending
             case Returned(result):
                 if job.attempt > 1:
                     await self._resolve(job)
@@ -91,8 +132,8 @@ class Runner:
             case Failure():
                 return await self._after(job, job_type, ending)
 
-    async def _try(self, job: TakenJob, job_type: AnyJobType | None) -> Ending | None:
-        """Return how the attempt ended, None if it was ended for somebody else to make it."""
+    async def _try(self, job: TakenJob, job_type: AnyJobType | None) -> Ending | HandedBack:
+        """Return how the attempt ended, or that it is somebody else's or to be made at another time."""
         if job.given_up is not None:
             return Failure(Cause.STALLED, job.given_up)
         if job_type is None:
@@ -100,8 +141,16 @@ class Runner:
                 Cause.UNKNOWN_TYPE,
                 f'no handler for "{job.name}" in queue {job.queue}; have the worker load its module',
             )
+        payload = read_payload(job_type, job.data)
+        if isinstance(payload, Failure):
+            return payload
+        allowed = allowance(self._limiter(job_type), job_type, payload)
+        if isinstance(allowed, Failure):
+            return allowed
+        if (wait_s := await self._turn_in_s(job, allowed)) > 0:
+            return HandedBack(wait_s)
         reports = Reports(job)
-        task = asyncio.create_task(self._run(job, job_type, reports))
+        task = asyncio.create_task(self._run(job, job_type, payload, allowed, reports))
         ends = {asyncio.create_task(event.wait()) for event in (self._draining, job.lost)}
         try:
             await asyncio.wait({task, *ends}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -120,16 +169,30 @@ class Runner:
             for each in (task, *ends):
                 each.cancel()
         if handed_back:
-            return None
+            log.info("job.handed_back", queue=job.queue, job=job.job_id)
+            return HandedBack()
         return Failure(Cause.TIMEOUT, f"the attempt took longer than {job_type.timeout_s:g} s")
 
-    async def _run(self, job: TakenJob, job_type: AnyJobType, reports: Reports) -> Ending:
-        payload = read_payload(job_type, job.data)
-        if isinstance(payload, Failure):
-            return payload
+    async def _turn_in_s(self, job: TakenJob, allowed: Allowance) -> float:
+        """Return 0.0 if the job may start, else the seconds after which it is to be taken again."""
+        names = {"queue": job.queue, "job": job.job_id}
+        try:
+            wait_s = await allowed.take_start(job.is_back)
+        except EngineUnavailableError as error:
+            log.warning("job.limit_unknown", **names, error=str(error))
+            return _UNREACHABLE_WAIT_S
+        if wait_s > 0:
+            log.info("job.limited", **names, wait_s=wait_s)
+        return wait_s
+
+    async def _run(
+        self, job: TakenJob, job_type: AnyJobType, payload: BaseModel, allowed: Allowance, reports: Reports
+    ) -> Ending:
         if not job_type.is_async:
-            return await self._children.run(job, reports.add)
-        context = JobContext(job.job_id, job.queue, job.name, job.attempt, job_type.attempts, reports.add)
+            return await self._children.run(job, reports.add, allowed.wait)
+        context = JobContext(
+            job.job_id, job.queue, job.name, job.attempt, job_type.attempts, reports.add, allowed.wait
+        )
         task = asyncio.current_task()
         assert task is not None
         try:

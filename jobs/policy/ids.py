@@ -7,9 +7,8 @@ Pure.
 """
 
 import hashlib
-import re
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+from brama.job_terms import check_name as check_name
 
 
 def job_id_for(queue: str, name: str, key: str) -> str:
@@ -21,16 +20,3 @@ def job_id_for(queue: str, name: str, key: str) -> str:
 def job_id_from(random_bits: int) -> str:
     """Return an id for a job without a key, from 128 random bits."""
     return f"j{random_bits:032x}"
-
-
-def check_name(name: str, what: str) -> str:
-    """Return ``name`` if it can be a queue's or a type's name.
-
-    Raises:
-        ValueError: it has other characters than ``A-Z a-z 0-9 _ . -``, or not 1 to 100 of them.
-    """
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f'{what} "{name}" is not 1 to 100 of A-Z a-z 0-9 _ . -; write for example MAKE_REPORT'
-        )
-    return name

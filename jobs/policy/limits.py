@@ -3,6 +3,8 @@
 Pure.
 """
 
+from brama.job_terms import MAX_PRIORITY as MAX_PRIORITY
+
 #: How long a worker holds a job without renewing; a job of a killed worker is free after that.
 LOCK_S = 10.0
 #: Between two looks for jobs whose lock has run out. A job is resumed after LOCK_S plus at most two of these.
@@ -24,6 +26,3 @@ LOG_LINES_KEPT = 1000
 #: Share of the server's memory above which producers stop adding. Workers need room: with the memory full the
 #: server refuses even the command that takes a job, and nothing would ever drain.
 FULL_SHARE = 0.8
-
-#: BullMQ's lowest priority; 1 is the highest and 0 goes before all of them.
-MAX_PRIORITY = 2_097_152

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 
+from brama.child_process import Exit
 from brama.clock import Clock
 from brama.config.settings import Settings
 from brama.errors import BramaError
@@ -18,6 +19,8 @@ from brama.messages import (
     Begun,
     BootFailed,
     Dozing,
+    Enqueue,
+    EnqueueAgain,
     Failed,
     FromWorker,
     Heartbeat,
@@ -33,17 +36,17 @@ from brama.messages import (
 )
 from supervisor.fleet.boot import MEMORY_GUARD, Told, build_boot, told_of
 from supervisor.fleet.gate import BOOTS_PER_CORE, Gate
+from supervisor.fleet.job_clerk import JobClerk
 from supervisor.fleet.linux import move_data_limit, read_rss_anon_bytes, read_stat
 from supervisor.fleet.member import Member
 from supervisor.fleet.policy import events, reasons
 from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.model import Phase
-from supervisor.fleet.ports import Birth, Delivery, Ingress, Zygote
-from supervisor.fleet.records import ProcessRecord
+from supervisor.fleet.ports import Birth, Delivery, Ingress, JobDesk, Zygote
+from supervisor.fleet.records import MemberRecord, ProcessRecord, final_record
 from supervisor.fleet.rounds import Rounds
 from supervisor.fleet.strays import Strays
 from supervisor.fleet.worker_handle import Past, WorkerHandle
-from supervisor.fleet.worker_process import Exit
 
 Tell = Callable[[Member, Event], None]
 _QUEUED = "waits for its turn to boot"
@@ -64,6 +67,7 @@ class Crew:
         clock: monotonic seconds.
         tell: decides and applies an event of a member.
         on_change: called when a process came or went.
+        desk: takes the jobs over that bots ask for.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Crew:
         clock: Clock,
         tell: Tell,
         on_change: Callable[[], None],
+        is_others: Callable[[int], bool],
+        desk: JobDesk | None = None,
     ) -> None:
         self.settings = settings
         self._members = members
@@ -89,7 +95,9 @@ class Crew:
         self._clock = clock
         self._tell = tell
         self._on_change = on_change
+        self._is_others = is_others
         self._loop = asyncio.get_running_loop()
+        self._clerk = JobClerk(desk, self._loop)
         self._instance = instance_of(settings.state_dir)
         self._pids: set[int] = set()
         self._strays = Strays(
@@ -105,6 +113,7 @@ class Crew:
     def stop(self) -> None:
         """Look after processes no more; there is none left."""
         self._rounds.stop()
+        self._clerk.stop()
         self._strays.reap_orphans()
 
     def tidy(self) -> None:
@@ -189,6 +198,8 @@ class Crew:
         birth = Birth(record.pid, Connection(record.pipe))
         member.handle = self._watch(member, generation, birth, record.past)
         member.delivering, member.shared_bytes = record.delivering, record.shared_bytes
+        if record.unanswered_jobs:
+            member.handle.send([EnqueueAgain(list(record.unanswered_jobs))])
 
     async def wait_buried(self) -> None:
         """Wait until nothing is left of any process that has ended."""
@@ -198,6 +209,15 @@ class Crew:
         """Look after nothing any more; the processes go on under another master."""
         self._rounds.stop()
         self._strays.stop()
+
+    def final_record(self, member: Member) -> MemberRecord:
+        """Let go of a bot's process; return what the next master has to know of the bot."""
+        generation = Generation(member.worker.generation)
+        return final_record(member, self._clerk.unanswered(member.settings.id, generation))
+
+    def stop_answering(self) -> None:
+        """Enqueue nothing more for bots."""
+        self._clerk.stop()
 
     def _born(self, member: Member, generation: Generation, outcome: Birth | str) -> None:
         bot_id = member.settings.id
@@ -263,6 +283,9 @@ class Crew:
                 self._tell(member, events.SleepRefused(reason))
             case Notice(code, text):
                 log.warning("bot.warned", bot=bot_id, code=code, text=text)
+            case Enqueue() if member.handle is not None:
+                base_url = self.settings.telegram.base_url
+                self._clerk.take(member.settings, base_url, generation, message, member.handle.send)
 
     def _ready(self, member: Member, generation: Generation, allowed: list[str] | None) -> None:
         bot_id, handle = member.settings.id, member.handle
@@ -321,4 +344,4 @@ class Crew:
         return [bot_id for bot_id, member in self._members.items() if member.handle is not None]
 
     def _is_watched(self, pid: int) -> bool:
-        return pid == self._zygote.pid or pid in self._pids
+        return pid == self._zygote.pid or pid in self._pids or self._is_others(pid)

@@ -29,8 +29,8 @@ from supervisor.fleet.policy import events, reasons
 from supervisor.fleet.policy.events import Event
 from supervisor.fleet.policy.model import Phase, Wanted
 from supervisor.fleet.policy.succession import inherit
-from supervisor.fleet.ports import Delivery, Ingress, Roll, Store, Zygote
-from supervisor.fleet.records import MemberRecord, draft_record, end_disowned, final_record
+from supervisor.fleet.ports import Delivery, Ingress, JobDesk, Roll, Store, Zygote
+from supervisor.fleet.records import MemberRecord, draft_record, end_disowned
 from supervisor.fleet.room import Room
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
@@ -62,8 +62,10 @@ class Fleet:
         spawn: runs a coroutine in the application's task group.
         environ: the master's environment.
         cores: of the machine.
+        is_others: whether a child of this process is somebody else's, who waits for its exit status.
         clock: monotonic seconds.
         free_memory: returns the share of the machine's memory that is available.
+        desk: takes the jobs over that bots ask for; None: they are told that jobs are off.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Fleet:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         environ: Mapping[str, str],
         cores: int,
+        is_others: Callable[[int], bool] = lambda _pid: False,
         clock: Clock = monotonic_s,
         free_memory: Callable[[], float] = free_memory_share,
+        desk: JobDesk | None = None,
     ) -> None:
         self._settings = settings
         self._delivery = delivery
@@ -114,6 +118,8 @@ class Fleet:
             clock=clock,
             tell=self._tell,
             on_change=self._processes_changed,
+            is_others=is_others,
+            desk=desk,
         )
         self._started = self._closing = self._handed_over = False
         self._give_up_at = float("inf")
@@ -285,7 +291,8 @@ class Fleet:
         self._crew.let_go()
         if self._tidying is not None:
             self._tidying.cancel()
-        records = [final_record(member) for member in self._members.values()]
+        records = [self._crew.final_record(member) for member in self._members.values()]
+        self._crew.stop_answering()
         await self._zygote.aclose()
         await self._journal.close()
         return records

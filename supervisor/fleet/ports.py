@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from brama.config.settings import BotSettings, Settings
 from brama.ids import BotId, Generation
 from brama.messages import Begun, Failed, Processed, Released, Returned, ToWorker, Warm
+from supervisor.updates.policy.job_entries import JobOrigin
 from supervisor.updates.policy.routing import RouteRecord
 
 Send = Callable[[Sequence[ToWorker]], None]
@@ -69,6 +70,41 @@ class Store(Protocol):
     async def remember(self, key: str, value: bytes) -> None: ...
     async def forget(self, key: str) -> None: ...
     def recall(self, prefix: str) -> dict[str, bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """A job that a bot asks for.
+
+    Attributes:
+        name: its type.
+        queue: where it is to wait.
+        key: no other job of this queue and type has it, but one that this very bot has asked for with the
+            same words: asking again changes nothing and gets the same id.
+        data: the payload, anything JSON can say.
+        priority: 1 (first) up to MAX_PRIORITY; 0, the default, goes before all of them.
+        delay_ms: it is not started earlier.
+        origin: who asks, to be given back with the job's end.
+    """
+
+    name: str
+    queue: str
+    key: str
+    data: Any
+    priority: int
+    delay_ms: int
+    origin: JobOrigin
+
+
+class JobDesk(Protocol):
+    """Who takes jobs over: the job queue's producer."""
+
+    async def enqueue(self, order: JobOrder) -> str:
+        """Return the job's id once it is stored for good.
+
+        Raises:
+            BramaError: it was not; the text is one line for the bot's author.
+        """
 
 
 class Zygote(Protocol):

@@ -21,7 +21,10 @@ log = get_logger(__name__)
 
 
 class ProcessRecord(msgspec.Struct, frozen=True):
-    """A process that goes on. ``protocol`` is what it speaks; ``pipe`` a file descriptor, -1 in a draft."""
+    """A process that goes on. ``protocol`` is what it speaks; ``pipe`` a file descriptor, -1 in a draft.
+
+    ``unanswered_jobs`` are the numbers of jobs that it has asked for and that are to be asked for again.
+    """
 
     pid: int
     pipe: int
@@ -29,6 +32,7 @@ class ProcessRecord(msgspec.Struct, frozen=True):
     past: Past
     delivering: bool
     shared_bytes: int
+    unanswered_jobs: tuple[int, ...] = ()
 
 
 class MemberRecord(msgspec.Struct, frozen=True):
@@ -53,12 +57,12 @@ def draft_record(member: Member) -> MemberRecord:
     return _record(member, None if handle is None else _process(member, -1, handle.past))
 
 
-def final_record(member: Member) -> MemberRecord:
+def final_record(member: Member, unanswered_jobs: tuple[int, ...] = ()) -> MemberRecord:
     """Return the record of a bot, whose process this master lets go of."""
     if (handle := member.handle) is None:
         return _record(member, None)
     pipe, past = handle.hand_over()
-    return _record(member, _process(member, pipe, past))
+    return _record(member, _process(member, pipe, past, unanswered_jobs))
 
 
 def end_disowned(record: MemberRecord) -> None:
@@ -86,7 +90,7 @@ def _record(member: Member, process: ProcessRecord | None) -> MemberRecord:
     )
 
 
-def _process(member: Member, pipe: int, past: Past) -> ProcessRecord:
+def _process(member: Member, pipe: int, past: Past, unanswered_jobs: tuple[int, ...] = ()) -> ProcessRecord:
     assert member.handle is not None
     return ProcessRecord(
         pid=member.handle.pid,
@@ -95,4 +99,5 @@ def _process(member: Member, pipe: int, past: Past) -> ProcessRecord:
         past=past,
         delivering=member.delivering,
         shared_bytes=member.shared_bytes,
+        unanswered_jobs=unanswered_jobs,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from signal import SIGABRT, SIGCONT, SIGTERM
 
+from brama.child_process import ChildProcess, Exit
 from brama.clock import monotonic_s
 from brama.ids import BotId
 from brama.messages import Drain, FromWorker, ToWorker
@@ -18,7 +19,6 @@ from supervisor.fleet.linux import read_descendants, read_stat
 from supervisor.fleet.ports import Birth
 from supervisor.fleet.strays import Dead, Strays
 from supervisor.fleet.worker_link import NO_REST, Rest, WorkerLink
-from supervisor.fleet.worker_process import Exit, WorkerProcess
 
 #: A process that ends closes its pipe before it is dead; one that lives on for this long has only closed it.
 BROKEN_GRACE_S = 3.0
@@ -81,7 +81,7 @@ class WorkerHandle:
         self._on_gone = on_gone
         self._seen: frozenset[tuple[int, int]] = frozenset() if past is None else past.seen
         self._grace: asyncio.TimerHandle | None = None
-        self._process = WorkerProcess(loop, birth.pid, self._ended)
+        self._process = ChildProcess(loop, birth.pid, self._ended)
         rest = NO_REST if past is None else past.rest
         self._link = WorkerLink(loop, birth.pipe, on_message, self._link_broke, rest)
         if past is not None and past.broken is not None:

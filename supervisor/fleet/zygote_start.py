@@ -46,13 +46,13 @@ def zygote_environment(
 ) -> dict[str, str]:
     """Return the zygote's whole environment."""
     allowed = {name: value for name, value in environ.items() if _ALLOWED.fullmatch(name)}
-    if path := _search_path(allowed.get("PYTHONPATH")):
+    if path := search_path(allowed.get("PYTHONPATH")):
         allowed["PYTHONPATH"] = path
     configuration = {"preload": list(preload), "project_root": str(project_root)}
     return {**allowed, CONFIGURATION_VARIABLE: msgspec.json.encode(configuration).decode()}
 
 
-def _search_path(inherited: str | None) -> str | None:
+def search_path(inherited: str | None) -> str | None:
     """Return PYTHONPATH such that the zygote finds this very installation, a bare source folder included."""
     home = str(Path(brama.__file__).resolve().parents[1])
     entries = inherited.split(os.pathsep) if inherited else []

@@ -16,6 +16,7 @@ from brama.ids import BotId
 from brama.log import get_logger
 from supervisor.fleet.records import MemberRecord
 from supervisor.handover.records import ControlRecord, Handover, WebhookRecord
+from supervisor.job_workers.records import JobsRecord
 from supervisor.updates.policy.message_window import MessageKey
 from supervisor.updates.policy.routing import RouteRecord
 
@@ -49,6 +50,13 @@ class Fleet(Protocol):
 
     def draft(self) -> list[MemberRecord]: ...
     async def hand_over(self) -> list[MemberRecord]: ...
+
+
+class Jobs(Protocol):
+    """The job queue."""
+
+    def draft(self) -> JobsRecord: ...
+    async def hand_over(self) -> JobsRecord: ...
 
 
 class Ledger(Protocol):
@@ -86,6 +94,7 @@ class Parts:
     ingresses: Ingresses
     router: Router
     fleet: Fleet
+    jobs: Jobs | None
     ledger: Ledger
     window: Window
     control: Control
@@ -111,6 +120,7 @@ class Estate:
             self._facts,
             webhook=parts.front.draft(),
             bots=parts.fleet.draft(),
+            jobs=None if parts.jobs is None else parts.jobs.draft(),
             noted=list(parts.window.noted),
         )
 
@@ -119,6 +129,7 @@ class Estate:
         parts, facts = self.parts, self._facts
         webhook = await parts.front.hand_over()
         await parts.ingresses.aclose()
+        jobs = None if parts.jobs is None else await parts.jobs.hand_over()
         parts.router.hold()
         bots = await parts.fleet.hand_over()
         routes = parts.router.hand_over()
@@ -131,6 +142,7 @@ class Estate:
         return msgspec.structs.replace(
             facts,
             bots=bots,
+            jobs=jobs,
             routes={str(bot_id): route for bot_id, route in routes.items()},
             webhook=webhook,
             control=ControlRecord(facts.control.host, facts.control.port, unix, tcp),

@@ -13,6 +13,7 @@ import msgspec
 
 from brama.errors import ProtocolError
 from supervisor.fleet.records import MemberRecord
+from supervisor.job_workers.records import JobsRecord
 from supervisor.updates.policy.routing import RouteRecord
 
 FORMAT = 1
@@ -55,6 +56,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
         noted: keys of the message window with their moments.
         unsettled: numbers of acknowledged rows whose end could not be written.
         trouble: why the next master could not be executed after all.
+        jobs: the job queue, None: there is none.
     """
 
     format: int = FORMAT
@@ -75,6 +77,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     noted: list[tuple[bytes, float]] = []
     unsettled: list[int] = []
     trouble: str | None = None
+    jobs: JobsRecord | None = None
 
     def descriptors(self) -> Iterator[int]:
         """Yield every file descriptor that must stay open for the next master."""
@@ -83,6 +86,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             yield self.webhook.listener
             yield from self.webhook.clients
         yield from (bot.process.pipe for bot in self.bots if bot.process is not None)
+        if self.jobs is not None:
+            yield from self.jobs.descriptors()
 
 
 class Proof(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ class Business:
     Attributes:
         is_running: its Application fetches from its queue.
         updates: of the master, that are not acknowledged.
+        orders: jobs that the master has not taken over yet; one it has taken keeps nobody awake.
         queued: objects in the Application's own queue.
         tasks: of ``Application.create_task`` and handlers with ``block=False``.
         timeouts: conversations that end by themselves at some moment.
@@ -33,6 +34,7 @@ class Business:
 
     is_running: bool = True
     updates: int = 0
+    orders: int = 0
     queued: int = 0
     tasks: int = 0
     timeouts: int = 0
@@ -60,6 +62,8 @@ def _refusals(business: Business, *, unsafe: bool) -> Iterator[str]:
         yield "its Application does not run"
     if business.updates:
         yield f"{_count(business.updates, 'update is', 'updates are')} in progress"
+    if business.orders:
+        yield f"{_count(business.orders, 'job is', 'jobs are')} being enqueued"
     if business.queued:
         yield f"{_count(business.queued, 'object waits', 'objects wait')} in its update_queue"
     if business.tasks:

@@ -17,7 +17,7 @@ from brama.ids import BotId, Generation, TelegramId
 from brama.messages import Deliver
 from supervisor.fleet.fleet import Fleet
 from supervisor.fleet.policy.model import State
-from supervisor.fleet.ports import Report, Send
+from supervisor.fleet.ports import JobDesk, Report, Send
 from supervisor.fleet.records import MemberRecord
 from supervisor.fleet.view import WorkerView
 from supervisor.fleet.zygote_client import ZygoteClient
@@ -224,6 +224,7 @@ async def staged(
     module: str = PLAIN_ZYGOTE,
     cores: int = 2,
     left: Sequence[MemberRecord] | None = None,
+    desk: JobDesk | None = None,
 ) -> AsyncIterator[Stage]:
     """Start a fleet, or have it go on with what another has left, and end it whatever happens.
 
@@ -249,6 +250,7 @@ async def staged(
         spawn=spawn,
         environ=dict(os.environ),
         cores=cores,
+        desk=desk,
     )
     pollers.fleet = fleet
     stage = Stage(fleet, zygote, router, pollers, store, roll)

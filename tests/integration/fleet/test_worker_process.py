@@ -5,14 +5,14 @@ import os
 import signal
 import subprocess
 
-from supervisor.fleet.worker_process import Exit, WorkerProcess
+from brama.child_process import ChildProcess, Exit
 from tests.waiting import await_until
 
 
 async def test_after_its_end_was_taken_nobody_else_is_signalled():
     ended: list[bool] = []
     child = subprocess.Popen(["true"], start_new_session=True)  # noqa: ASYNC220
-    process = WorkerProcess(asyncio.get_running_loop(), child.pid, lambda: ended.append(True))
+    process = ChildProcess(asyncio.get_running_loop(), child.pid, lambda: ended.append(True))
     await await_until(lambda: ended)
     assert process.reap() == Exit(code=0)
     other = subprocess.Popen(["sleep", "600"], start_new_session=True)  # noqa: ASYNC220

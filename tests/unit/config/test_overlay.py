@@ -57,6 +57,14 @@ def test_a_redis_server_may_be_named_in_parts(project: Project):
         project.load("bots: []", environ | {"REDIS_PORT": "many"})
 
 
+def test_the_job_queue_may_run_without_bots(project: Project):
+    text = "bots_source: {url: https://platform.example.com/bots}\nbots: [{id: none}]"
+    settings = project.load(text, {"BRAMA_JOBS__ONLY": "true"})
+    assert settings.jobs.enabled
+    assert settings.bots == ()
+    assert settings.bots_source.url is None
+
+
 def test_any_key_has_a_name(project: Project):
     environ = {
         "BRAMA_STATE_DIR": "s",

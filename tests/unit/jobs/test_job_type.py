@@ -93,5 +93,5 @@ def test_types_are_what_the_named_modules_hold(monkeypatch):
 
 
 async def test_enqueue_needs_a_producer():
-    with pytest.raises(RuntimeError, match="use_producer"):
+    with pytest.raises(RuntimeError, match=r"jobs\.enabled: true"):
         await enqueue(render, Page(number=1))

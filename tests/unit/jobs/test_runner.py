@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from brama.errors import StateError
 from jobs.author import JobContext, PermanentError, job
 from jobs.engine.port import Completed, Failed, HandedBack, Retried
+from jobs.errors import EngineUnavailableError
 from jobs.execution.children import Children
 from jobs.execution.runner import Runner
 from jobs.policy.backoff import exponential
@@ -30,7 +31,24 @@ async def read(payload: Page, context: JobContext) -> str:
             raise PermanentError("never")
         case "wait":
             await asyncio.Event().wait()
+        case "turn":
+            await context.wait_for_turn()
     return payload.text
+
+
+@job("COUNT", limited_by=lambda payload: payload.text)
+async def count(payload: Page, context: JobContext) -> str:
+    await context.wait_for_turn()
+    await context.wait_for_turn("another")
+    return payload.text
+
+
+WHOSE: dict[str, Any] = {"none": None, "seven": 7}
+
+
+@job("CHECK", attempts=1, limited_by=lambda payload: WHOSE[payload.text])
+async def check(payload: Page, context: JobContext) -> None:
+    pass
 
 
 @dataclass
@@ -43,8 +61,10 @@ class Taken:
     job_id: str = "a"
     attempt: int = 1
     stalls: int = 0
+    is_back: bool = False
     given_up: str | None = None
     created_utc_ms: int = 1500
+    origin: Any = None
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def report_progress(self, value: Any) -> None: ...
@@ -77,8 +97,37 @@ class Letters:
         return found[0] if found else None
 
 
-def runner(letters: Letters) -> Runner:
-    return Runner(Registry([read]), Children([]), letters, pytest.fail, jitter=lambda: 0.0)  # type: ignore[arg-type]
+class Told:
+    """In place of Results: nobody waits for these jobs."""
+
+    async def send(self, job: Any, **ending: Any) -> None: ...
+
+
+class Limiter:
+    """A limit that answers as told, and has room after that."""
+
+    def __init__(self, *answers: float | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[str, bool]] = []
+
+    async def take(self, key: str, *, ahead: bool = False) -> float:
+        self.asked.append((key, ahead))
+        answer = self._answers.pop(0) if self._answers else 0.0
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def runner(letters: Letters, limiter: Limiter | None = None) -> Runner:
+    return Runner(
+        Registry([read, count, check]),
+        Children([]),
+        letters,  # type: ignore[arg-type]
+        Told(),  # type: ignore[arg-type]
+        lambda _: limiter or Limiter(),
+        pytest.fail,
+        jitter=lambda: 0.0,
+    )
 
 
 async def test_failures_are_tried_again_until_the_last_is_buried():
@@ -130,3 +179,60 @@ async def test_a_draining_runner_hands_back_what_it_has_and_what_comes():
     work.hand_back()
     assert await processing == HandedBack()
     assert await work.process(Taken({"text": "ok"})) == HandedBack()
+
+
+async def test_a_limited_job_is_not_begun_but_handed_back_until_its_turn():
+    limiter = Limiter(12.5, 0.5)
+    work = runner(Letters(), limiter)
+    taken = Taken({"text": "shop"}, name="COUNT", queue="COUNT")
+    assert await work.process(taken) == HandedBack(12.5)
+    taken.is_back = True
+    assert await work.process(taken) == HandedBack(0.5)
+    assert await work.process(taken) == Completed("shop")
+    assert limiter.asked == [
+        ("shop", False),
+        ("shop", True),
+        ("shop", True),
+        ("shop", True),
+        ("another", True),
+    ]
+
+
+async def test_a_job_whose_limit_cannot_be_asked_about_is_not_begun():
+    work = runner(Letters(), Limiter(EngineUnavailableError("away")))
+    assert await work.process(Taken({"text": "shop"}, name="COUNT", queue="COUNT")) == HandedBack(1.0)
+
+
+async def test_a_job_that_is_given_up_or_has_a_bad_payload_takes_nothing():
+    limiter = Limiter()
+    work = runner(Letters(), limiter)
+    assert isinstance(await work.process(Taken({}, name="COUNT", queue="COUNT")), Failed)
+    given_up = Taken({"text": "a"}, name="COUNT", queue="COUNT", given_up="stalled")
+    assert isinstance(await work.process(given_up), Failed)
+    assert limiter.asked == []
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("none", "limited_by returned NoneType; it must name whose limit counts"),
+        ("other", "KeyError: 'other'"),
+    ],
+)
+async def test_a_job_that_names_nobody_is_not_run_without_a_limit(text: str, error: str):
+    limiter, letters = Limiter(), Letters()
+    await runner(letters, limiter).process(Taken({"text": text}, name="CHECK", queue="CHECK"))
+    assert [letter.error for letter in letters.letters] == [error]
+    assert limiter.asked == []
+
+
+async def test_an_id_that_is_a_number_names_somebody_too():
+    limiter = Limiter()
+    await runner(Letters(), limiter).process(Taken({"text": "seven"}, name="CHECK", queue="CHECK"))
+    assert limiter.asked == [("7", False)]
+
+
+async def test_a_wait_for_nobody_is_refused():
+    outcome = await runner(Letters()).process(Taken({"text": "turn"}))
+    assert isinstance(outcome, Retried)
+    assert "wait_for_turn() has no key" in outcome.error

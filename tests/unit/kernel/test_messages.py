@@ -14,6 +14,9 @@ TO_WORKER: list[m.ToWorker] = [
     m.SettingsChanged({"a": 1}),
     m.ReopenLog(),
     m.Drain(),
+    m.Enqueued(1, "k1"),
+    m.NotEnqueued(2, "no"),
+    m.EnqueueAgain([3, 4]),
 ]  # fmt: skip
 FROM_WORKER: list[m.FromWorker] = [
     m.Hello(1, 2, 3),
@@ -27,6 +30,8 @@ FROM_WORKER: list[m.FromWorker] = [
     m.Heartbeat(1, 2, 0.5, 3, 4, 5, 6),
     m.Notice("set_webhook", "answered here"),
     m.BootFailed("import", "No module named x"),
+    m.Enqueue(1, "RENDER", "RENDER", "7/1/RENDER/0", b"{}", 0, 30_000, 10, None, 17, b"null"),
+    m.Enqueue(2, "RENDER", "slow", "7/x", b"{}", 1, 0, None, None, None, b'"more"'),
 ]
 
 

@@ -21,7 +21,7 @@ class Exit:
     signal: str | None = None
 
 
-class WorkerProcess:
+class ChildProcess:
     """A child of the master. ``on_exit`` is called once, in the loop, when it has ended.
 
     Raises:

@@ -1,0 +1,261 @@
+"""The job queue in the words of the master: its server, its workers, and what is handed over to it.
+
+Runs in: master.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+
+import msgspec
+from pydantic import SecretStr
+
+from brama.clock import utc_s
+from brama.config.environment import inheritable
+from brama.config.settings import Settings
+from brama.errors import BramaError
+from brama.log import get_logger
+from brama.marks import instance_of
+from jobs.engine.bullmq_queue import BullQueue
+from jobs.engine.bullmq_worker import BullConsumer
+from jobs.engine.port import Completed, Failed, HandedBack, NewJob, Outcome, TakenJob
+from jobs.engine.programs import find_program
+from jobs.engine.server import LeftServer, QueueServer, locate_server
+from jobs.policy.ids import job_id_for
+from jobs.producer import Producer
+from jobs.results import Origin, read_result, result_queue
+from jobs.storage.database import Database
+from jobs.storage.dead_letters import DeadLetters
+from jobs.storage.outbox import Outbox
+from jobs.terms import WorkerTerms
+from supervisor.fleet.boot import common_limits
+from supervisor.fleet.ports import JobOrder
+from supervisor.fleet.zygote_start import search_path
+from supervisor.job_front import Deliver
+from supervisor.job_workers.keeper import Keeper
+from supervisor.job_workers.policy.keeping import DRAIN_S, Terms
+from supervisor.job_workers.process import Command
+from supervisor.job_workers.records import JobsRecord
+from supervisor.updates.policy.job_entries import JobEnd, JobOrigin
+
+#: Between two tries to start the queue's server, in seconds.
+_RETRY_S = 5.0
+#: Results that are being committed at a time, and after how long one is tried again that could not be.
+_RESULTS = 20
+_UNCOMMITTED_S = 5.0
+log = get_logger(__name__)
+
+
+class JobOffice:
+    """The job queue of one master.
+
+    Args:
+        settings: the configuration.
+        environ: the master's environment.
+        name: names this master among all that share a server; the same over restarts.
+        deliver: commits the end of a job to the inbox of the bot that has asked for it.
+        left: what the master before has left.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        name: str,
+        deliver: Deliver,
+        left: JobsRecord | None,
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._name = name
+        self._deliver = deliver
+        self._left = JobsRecord() if left is None else left
+        url = settings.redis.url
+        self._named_url = None if url is None else url.get_secret_value()
+        self._url = self._named_url or locate_server(settings.state_dir, {})
+        self._server: QueueServer | None = None
+        self._trouble: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        #: What belongs to this master alone; what is being committed is finished first.
+        self._closing = AsyncExitStack()
+        self._keeper = Keeper(
+            self._command,
+            settings.jobs.workers if settings.jobs.modules else 0,
+            _terms(settings),
+            instance_of(settings.state_dir),
+            self._left.workers,
+        )
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Processes whose exit status is waited for here."""
+        server = self._server.pid if self._server else None
+        return self._keeper.pids | (frozenset() if server is None else {server})
+
+    async def start(self) -> None:
+        """Take jobs over from now on; a server that does not come up is tried again until it does.
+
+        Raises:
+            StateError: the state directory is of no use.
+        """
+        database = Database(self._settings.state_dir)
+        self._closing.callback(database.close)
+        letters = DeadLetters(database)
+        queue = BullQueue(self._url)
+        self._closing.push_async_callback(queue.close)
+        self._closing.push_async_callback(self._end_tasks)
+        producer = self._producer = Producer(queue, Outbox(database), letters)
+        results = BullConsumer(
+            result_queue(self._name),
+            self._receive,
+            self._url,
+            slots=asyncio.Semaphore(_RESULTS),
+            slot_count=_RESULTS,
+            max_stalls=2**31,
+        )
+        self._closing.push_async_callback(results.close)
+        if self._named_url is not None and self._left.server_lock >= 0:
+            self._begin(
+                dismiss(self._settings, msgspec.structs.replace(self._left, workers=[])),
+                "jobs: former server",
+            )
+        if self._named_url is None:
+            self._server = QueueServer(find_program(), self._settings.state_dir)
+            self._begin(self._keep_server(self._server), "jobs: server")
+        self._begin(producer.run(), "jobs: outbox")
+        self._begin(results.run(), "jobs: results")
+
+    def start_workers(self) -> None:
+        """Start the workers, or replace those of the master before; what that left behind has to be ended."""
+        self._keeper.start()
+        self._begin(self._keeper.renew(), "jobs: renewal")
+
+    async def enqueue(self, order: JobOrder) -> str:
+        """See ``JobDesk``."""
+        job_id = job_id_for(order.queue, order.name, order.key)
+        origin = Origin(result_queue(self._name), asdict(order.origin))
+        await self._producer.add(
+            NewJob(
+                queue=order.queue,
+                job_id=job_id,
+                name=order.name,
+                data=order.data,
+                created_utc_ms=round(utc_s() * 1000),
+                priority=order.priority,
+                delay_ms=order.delay_ms,
+                origin=asdict(origin),
+            )
+        )
+        return job_id
+
+    async def drain(self, timeout_s: float) -> None:
+        """End the workers within ``timeout_s`` seconds; jobs can still be handed over."""
+        await self._keeper.stop(timeout_s)
+
+    async def aclose(self) -> None:
+        """End everything; workers that have not been drained are killed."""
+        await self._keeper.stop(0)
+        await self._closing.aclose()
+        if self._server is not None:
+            await self._server.stop()
+
+    def draft(self) -> JobsRecord:
+        """Return what ``hand_over`` would, without descriptors."""
+        return JobsRecord(workers=self._keeper.draft())
+
+    async def hand_over(self) -> JobsRecord:
+        """Let go of everything, which lives on, and return what the next master needs to go on with it."""
+        workers = self._keeper.hand_over()
+        await self._closing.aclose()
+        if self._server is None:
+            return JobsRecord(workers=workers)
+        server = await self._server.hand_over()
+        return JobsRecord(server_pid=server.pid, server_lock=server.lock, workers=workers)
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, coroutine: Awaitable[None], name: str) -> None:
+        self._tasks.append(asyncio.ensure_future(coroutine))
+        self._tasks[-1].set_name(name)
+
+    async def _keep_server(self, server: QueueServer) -> None:
+        left = self._left
+        record = LeftServer(left.server_pid, left.server_lock) if left.server_lock >= 0 else None
+        while True:
+            try:
+                await server.start(record)
+            except (BramaError, OSError) as error:
+                self._trouble = str(error)
+                log.error("queue.server_not_started", error=str(error))
+                record = None
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self._trouble = None
+                return
+
+    async def _receive(self, job: TakenJob) -> Outcome:
+        """Commit one result."""
+        try:
+            result = read_result(job.data)
+            origin = JobOrigin(**result.extra)
+        except TypeError as error:
+            log.error("job_result.malformed", job=job.job_id, error=str(error))
+            return Failed(str(error), "")
+        end = JobEnd(
+            job_id=result.job_id,
+            name=result.name,
+            queue=result.queue,
+            attempt=result.attempt,
+            ok=result.ok,
+            result=result.result,
+            error=result.error,
+        )
+        try:
+            await self._deliver(origin, end)
+        except BramaError as error:
+            log.warning("job_result.not_committed", job=result.job_id, error=str(error))
+            return HandedBack(_UNCOMMITTED_S)
+        return Completed(None)
+
+    def _command(self, index: int) -> Command:
+        settings, jobs = self._settings, self._settings.jobs
+        terms = WorkerTerms(
+            title=f"brama: jobs {index}",
+            modules=jobs.modules,
+            slots=jobs.concurrency,
+            url=SecretStr(self._url),
+            state_dir=settings.state_dir,
+            log_path=settings.logs_dir / f"jobs_{index}.log",
+            log_level=settings.log.level,
+            log_rotate_bytes=settings.log.rotate_size,
+        )
+        withheld = settings.withheld.union(*(bot.withheld for bot in settings.bots))
+        environment = inheritable(withheld, self._environ)
+        path = search_path(environment.get("PYTHONPATH"))
+        entries = [str(settings.project_root), *([path] if path else [])]
+        environment["PYTHONPATH"] = os.pathsep.join(entries)
+        return Command(environment, settings.project_root, terms.model_dump_json().encode())
+
+
+async def dismiss(settings: Settings, left: JobsRecord) -> None:
+    """End what the master before has left of a queue that there is to be none of any more."""
+    keeper = Keeper(_nothing, 0, _terms(settings), instance_of(settings.state_dir), left.workers)
+    await keeper.stop(DRAIN_S)
+    if left.server_lock >= 0:
+        server = QueueServer(find_program(), settings.state_dir)
+        await server.start(LeftServer(left.server_pid, left.server_lock))
+        await server.stop()
+
+
+def _nothing(index: int) -> Command:
+    raise AssertionError(f"there is no worker {index} to be executed")
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(settings.jobs.worker_timeout, settings.jobs.memory_per_worker, common_limits(settings))
