@@ -43,22 +43,22 @@ async def resolve(letters: DeadLetters, letter_id: int, note: str) -> None:
         raise NoSuchJobError(f"letter {letter_id}: is resolved already")
 
 
-async def clean(queue: JobQueue, letters: DeadLetters, older_than_s: float) -> int:
-    """Forget letters that were resolved more than ``older_than_s`` seconds ago, with the jobs that still lie
-    among the failed; return how many.
+async def clean(queue: JobQueue, letters: DeadLetters, older_than_s: float, limit: int) -> int:
+    """Forget the ``limit`` oldest letters that were resolved more than ``older_than_s`` seconds ago, with the
+    jobs that still lie among the failed; return how many there were.
 
     Raises:
-        EngineUnavailableError: the engine cannot be reached.
+        EngineUnavailableError: the engine cannot be reached; nothing is forgotten.
     """
-    count = 0
-    while found := await letters.resolved_before(utc_s() - older_than_s, _PAGE):
-        for letter in found:
-            job = await queue.find(letter.queue, letter.job_id)
-            if job is not None and job.state == "failed":
-                await queue.remove(letter.queue, letter.job_id)
-            await letters.delete(letter.letter_id)
-        count += len(found)
-    return count
+    found = await letters.resolved_before(utc_s() - older_than_s, limit)
+    for letter in found:
+        job = await queue.find(letter.queue, letter.job_id)
+        if job is None or job.state != "failed":
+            continue
+        if not await letters.has_open(letter.queue, letter.job_id):  # it was retried, and died once more
+            await queue.remove(letter.queue, letter.job_id)
+    await letters.delete_resolved(letter.letter_id for letter in found)
+    return len(found)
 
 
 class Reconciler:

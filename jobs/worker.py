@@ -165,6 +165,7 @@ class Worker:
         is_told = False
         while True:
             try:
+                await queue.announce(self._types.queues)
                 if not is_told:
                     for name in self._types.queues:
                         await queue.cap_concurrency(name, self._types.concurrency(name))

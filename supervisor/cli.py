@@ -16,7 +16,18 @@ import typer
 
 from brama.errors import BramaError
 from brama.exit_codes import ExitCode
-from supervisor.commands import check, dead_letters, fleet, logs, offline, orphans, prove, reload, status
+from supervisor.commands import (
+    check,
+    dead_letters,
+    fleet,
+    jobs,
+    logs,
+    offline,
+    orphans,
+    prove,
+    reload,
+    status,
+)
 from supervisor.commands.failures import INTERRUPTED, say_failure
 from supervisor.commands.options import ConfigOption, Defaults
 
@@ -38,6 +49,7 @@ status.add_to(app)
 logs.add_to(app)
 check.add_to(app)
 dead_letters.add_to(app)
+jobs.add_to(app)
 orphans.add_to(app)
 offline.add_to(app)
 prove.add_to(app)

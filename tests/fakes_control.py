@@ -16,6 +16,14 @@ import uvloop
 
 from brama.errors import BramaError, ConfigError
 from brama.ids import BotId, UpdateId
+from supervisor.control.job_ports import Jobs
+from supervisor.control.jobs_status import (
+    EngineState,
+    JobAlertStatus,
+    JobQueueStatus,
+    JobsStatus,
+    JobWorkerStatus,
+)
 from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.server import ControlServer
 from supervisor.control.status import MasterState, MasterStatus, OrphanStatus, Status, Totals, WorkerStatus
@@ -62,6 +70,30 @@ def status(*workers: WorkerStatus, state: MasterState = MasterState.RUNNING, con
         ),
         workers=workers,
     )
+
+
+def jobs_status(**changes: object) -> JobsStatus:
+    """Return the status of a queue in trouble with ``changes``."""
+    plain = JobsStatus(
+        engine=EngineState.DOWN,
+        reason="the Redis server: Connection refused",
+        server="redis://127.0.0.1:6379",
+        server_pid=None,
+        waiting=3,
+        active=1,
+        delayed=0,
+        failed=2,
+        dead_letters=2,
+        outbox=4,
+        workers=(
+            JobWorkerStatus(4712, "RUNNING", 65_000, 1, 120, 2, 45_000_000, 0, 400),
+            JobWorkerStatus(None, "BACKOFF", 0, 0, 0, 0, 0, 5, None, "exit code 1; again in 5 s"),
+        ),
+        queues=(JobQueueStatus("reports", 3, 1, 0, 100, 2, is_paused=True),),
+        causes={"timeout": 2},
+        alert=JobAlertStatus(1, 3, 0, 7, "jobs.alert: answered 500"),
+    )
+    return msgspec.structs.replace(plain, **changes)
 
 
 def letter(letter_id: int, bot_id: str = "shop", **changes: object) -> DeadLetter:
@@ -114,6 +146,7 @@ class FakeMaster:
         self.succeed: Callable[[], None] = self.be_replaced
         self.breaks = 0
         self.renews = True
+        self.jobs: JobsStatus | None = None
 
     def status(self) -> Status:
         if self.crash is not None:
@@ -129,7 +162,7 @@ class FakeMaster:
             restart_problems=self.restart_problems,
         )
         self.renewing -= self.renews and self.renewing > 0
-        return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans))
+        return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans), jobs=self.jobs)
 
     def health(self) -> Health:
         return Health(ok=True, state=self.state) if self.healthy.ok else self.healthy
@@ -207,10 +240,12 @@ class FakeMaster:
         self.stop_requested.set()
 
 
-def serve(master: FakeMaster, state_dir: Path, token: str | None = None) -> ControlServer:
+def serve(
+    master: FakeMaster, state_dir: Path, token: str | None = None, jobs: Jobs | None = None
+) -> ControlServer:
     """Return a server for ``master`` on a free port."""
     return ControlServer(
-        master, state_dir=state_dir, host="127.0.0.1", port=0, token=token, stop_timeout_s=10.0
+        master, state_dir=state_dir, host="127.0.0.1", port=0, token=token, stop_timeout_s=10.0, jobs=jobs
     )
 
 

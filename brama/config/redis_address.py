@@ -4,7 +4,7 @@ Pure.
 """
 
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 #: What Redis listens on.
 DEFAULT_PORT = 6379
@@ -36,3 +36,9 @@ def server_url(environment: Mapping[str, str]) -> str | None:
     name = f"[{host}]" if ":" in host else host
     login = f":{quote(password, safe='')}@" if password else ""
     return f"redis://{login}{name}:{port}"
+
+
+def without_login(url: str) -> str:
+    """Return ``url`` as it may be shown: without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

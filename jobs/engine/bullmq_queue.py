@@ -4,7 +4,7 @@ Runs in: master | command line | job worker.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import bullmq
@@ -19,6 +19,7 @@ from jobs.policy.limits import FULL_SHARE
 ORIGIN = "brama"
 #: For how long an answer about the server's memory is believed, in seconds.
 _ROOM_BELIEVED_S = 1.0
+_STATES = ("waiting", "prioritized", "waiting-children", "delayed", "active", "completed", "failed")
 
 
 class BullQueue:
@@ -35,6 +36,8 @@ class BullQueue:
         self._prefix = prefix
         self._clock = clock
         self._queues: dict[str, Any] = {}
+        self._names_key = f"brama:{prefix}:queues"
+        self._announced: set[str] = set()
         self._room_asked_at = float("-inf")
         self._full: str | None = None
 
@@ -55,6 +58,8 @@ class BullQueue:
             options[ORIGIN] = job.origin
         with _unavailable():
             await self._check_room()
+            if job.queue not in self._announced:
+                await self._announce(job.queue)
             await self._queue(job.queue).add(job.name, job.data, options)
 
     async def find(self, queue: str, job_id: str) -> JobView | None:
@@ -69,11 +74,27 @@ class BullQueue:
             jobs = await self._queue(queue).getFailed(first, first + count - 1)
         return [_view(queue, job, "failed") for job in jobs]
 
-    async def counts(self, queue: str) -> dict[str, int]:
+    async def announce(self, queues: Iterable[str]) -> None:
         """See JobQueue."""
         with _unavailable():
-            found: dict[str, int] = await self._queue(queue).getJobCounts()
-            return found
+            await self._announce(*queues)
+
+    async def queues(self) -> list[str]:
+        """See JobQueue. They are in a set of ours: to look through all keys takes a server's time."""
+        with _unavailable():
+            return sorted(map(str, await self._client.smembers(self._names_key)))
+
+    async def exists(self, queue: str) -> bool:
+        """See JobQueue."""
+        with _unavailable():
+            return bool(await self._client.exists(self._queue(queue).toKey("meta")))
+
+    async def counts(self, queue: str) -> dict[str, int]:
+        """See JobQueue. Older BullMQs keep what waits in a paused queue apart."""
+        with _unavailable():
+            found: dict[str, int] = await self._queue(queue).getJobCounts(*_STATES, "paused")
+        found["waiting"] += found.pop("paused")
+        return found
 
     async def retry(self, queue: str, job_id: str) -> bool:
         """See JobQueue. BullMQ by itself keeps the attempts and the stalls of a retried job."""
@@ -100,6 +121,11 @@ class BullQueue:
         with _unavailable():
             await self._queue(queue).resume()
 
+    async def is_paused(self, queue: str) -> bool:
+        """See JobQueue."""
+        with _unavailable():
+            return bool(await self._queue(queue).isPaused())
+
     async def cap_concurrency(self, queue: str, limit: int | None) -> None:
         """See JobQueue."""
         with _unavailable():
@@ -124,6 +150,10 @@ class BullQueue:
         if name not in self._queues:
             self._queues[name] = bullmq.Queue(name, {"connection": self._client, "prefix": self._prefix})
         return self._queues[name]
+
+    async def _announce(self, *queues: str) -> None:
+        await self._client.sadd(self._names_key, *queues)
+        self._announced.update(queues)
 
     async def _check_room(self) -> None:
         now = self._clock()

@@ -5,7 +5,7 @@ Nothing outside ``jobs/engine/`` knows BullMQ or Redis. A producer adds to a ``J
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -85,6 +85,15 @@ class JobQueue(Protocol):
     async def failed(self, queue: str, first: int, count: int) -> list[JobView]:
         """Return ``count`` jobs that failed for good from ``first`` (0 is the one that failed last)."""
 
+    async def announce(self, queues: Iterable[str]) -> None:
+        """Make queues known to ``queues``, as ``add`` does with the job's."""
+
+    async def queues(self) -> list[str]:
+        """Return the queues that any process of ours has added to or taken from, in order."""
+
+    async def exists(self, queue: str) -> bool:
+        """Return whether anybody has ever added a job to ``queue``, or paused it."""
+
     async def counts(self, queue: str) -> dict[str, int]:
         """Return the number of jobs in each state."""
 
@@ -99,6 +108,9 @@ class JobQueue(Protocol):
 
     async def resume(self, queue: str) -> None:
         """Undo ``pause``."""
+
+    async def is_paused(self, queue: str) -> bool:
+        """Return whether ``queue`` is paused."""
 
     async def cap_concurrency(self, queue: str, limit: int | None) -> None:
         """Let all workers together run at most ``limit`` jobs of ``queue``; None: as many as have slots."""

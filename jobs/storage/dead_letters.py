@@ -4,7 +4,7 @@ Runs in: master | job worker | command line.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection, Row
 from typing import Any
@@ -19,6 +19,10 @@ _NEW = f"INSERT INTO dead_letters ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?
 _AGAIN = """ ON CONFLICT (queue, job_id, attempt) DO UPDATE SET
     cause = excluded.cause, error = excluded.error, stack = excluded.stack, payload = excluded.payload,
     died_utc = excluded.died_utc, resolved_utc = NULL, note = ''"""
+
+_SUMMARY = """letter_id, queue, job_id, attempt, name, cause, error, length(payload) AS size_bytes,
+    created_utc, died_utc, resolved_utc, note"""
+_UNTOLD = "resolved_utc IS NULL AND told_died_utc IS NOT died_utc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,37 @@ class DeadLetter:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LetterSummary:
+    """A letter without what may be long or private; fields as in DeadLetter.
+
+    Args:
+        size_bytes: of the payload.
+    """
+
+    letter_id: int
+    queue: str
+    job_id: str
+    attempt: int
+    name: str
+    cause: Cause
+    error: str
+    size_bytes: int
+    created_utc: float
+    died_utc: float
+    resolved_utc: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCount:
+    """How many letters of a queue are open for one cause."""
+
+    queue: str
+    cause: Cause
+    count: int
+
+
 class DeadLetters:
     """The dead letters of one state directory.
 
@@ -89,6 +124,22 @@ class DeadLetters:
         )
         return found[0] if found else None
 
+    async def has_open(self, queue: str, job_id: str) -> bool:
+        """Return whether any attempt of this job has an open letter."""
+        return bool(
+            await self._select(
+                "WHERE queue = ? AND job_id = ? AND resolved_utc IS NULL LIMIT 1", queue, job_id
+            )
+        )
+
+    async def known(self, letter_ids: Sequence[int]) -> set[int]:
+        """Return those of ``letter_ids``, 500 at most, that letters have."""
+        places = ", ".join("?" * len(letter_ids))
+        statement = f"SELECT letter_id FROM dead_letters WHERE letter_id IN ({places})"
+        return await self._database.run(
+            lambda connection: {row[0] for row in connection.execute(statement, letter_ids)}
+        )
+
     async def get(self, letter_id: int) -> DeadLetter | None:
         """Return one letter."""
         found = await self._select("WHERE letter_id = ?", letter_id)
@@ -102,6 +153,56 @@ class DeadLetters:
             "WHERE (? IS NULL OR queue = ?) AND (? OR resolved_utc IS NULL) ORDER BY letter_id DESC LIMIT ?",
             queue, queue, include_resolved, limit,
         )  # fmt: skip
+
+    async def page(
+        self,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        cause: str | None = None,
+        include_resolved: bool = False,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[LetterSummary]:
+        """Return at most ``limit`` letters, youngest first, with ids below ``before``; None: any."""
+        statement = f"""SELECT {_SUMMARY} FROM dead_letters
+            WHERE (:queue IS NULL OR queue = :queue) AND (:name IS NULL OR name = :name)
+            AND (:cause IS NULL OR cause = :cause) AND (:resolved OR resolved_utc IS NULL)
+            AND (:before IS NULL OR letter_id < :before) ORDER BY letter_id DESC LIMIT :limit"""
+        values = {
+            "queue": queue, "name": name, "cause": cause, "resolved": include_resolved,
+            "before": before, "limit": limit,
+        }  # fmt: skip
+        return await self._summaries(statement, values)
+
+    async def untold(self, since_utc: float, limit: int) -> list[LetterSummary]:
+        """Return the oldest ``limit`` open letters that no operator was told of, of deaths since then."""
+        statement = f"""SELECT {_SUMMARY} FROM dead_letters
+            WHERE {_UNTOLD} AND died_utc >= :since ORDER BY letter_id LIMIT :limit"""
+        return await self._summaries(statement, {"since": since_utc, "limit": limit})
+
+    async def count_untold(self, since_utc: float) -> int:
+        """Return how many letters ``untold`` would return without a limit."""
+        statement = f"SELECT count(*) FROM dead_letters WHERE {_UNTOLD} AND died_utc >= ?"
+        return await self._database.run(
+            lambda connection: int(connection.execute(statement, (since_utc,)).fetchone()[0])
+        )
+
+    async def mark_told(self, letters: Iterable[LetterSummary]) -> None:
+        """Note that an operator was told of these deaths; of a later death of the same letter he was not."""
+        rows = [(letter.died_utc, letter.letter_id) for letter in letters]
+        statement = "UPDATE dead_letters SET told_died_utc = ? WHERE letter_id = ?"
+        await self._database.run(lambda connection: connection.executemany(statement, rows))
+
+    async def open_counts(self) -> list[LetterCount]:
+        """Return the number of open letters by queue and cause."""
+        statement = """SELECT queue, cause, count(*) FROM dead_letters WHERE resolved_utc IS NULL
+            GROUP BY queue, cause ORDER BY queue, cause"""
+
+        def work(connection: Connection) -> list[LetterCount]:
+            return [LetterCount(row[0], Cause(row[1]), row[2]) for row in connection.execute(statement)]
+
+        return await self._database.run(work)
 
     async def count_open(self) -> int:
         """Return the number of open letters."""
@@ -120,17 +221,17 @@ class DeadLetters:
         """Close whatever is open of a job; False if nothing is."""
         return await self._close("queue = ? AND job_id = ?", note, queue, job_id)
 
-    async def delete(self, letter_id: int) -> None:
-        """Forget a letter."""
-        await self._database.run(
-            lambda connection: connection.execute(
-                "DELETE FROM dead_letters WHERE letter_id = ?", (letter_id,)
-            )
-        )
+    async def delete_resolved(self, letter_ids: Iterable[int]) -> None:
+        """Forget letters, but those that have opened again."""
+        rows = [(letter_id,) for letter_id in letter_ids]
+        statement = "DELETE FROM dead_letters WHERE letter_id = ? AND resolved_utc IS NOT NULL"
+        await self._database.run(lambda connection: connection.executemany(statement, rows))
 
-    async def resolved_before(self, utc: float, limit: int) -> list[DeadLetter]:
+    async def resolved_before(self, utc: float, limit: int) -> list[LetterSummary]:
         """Return up to ``limit`` letters that were resolved before ``utc``, oldest first."""
-        return await self._select("WHERE resolved_utc < ? ORDER BY letter_id LIMIT ?", utc, limit)
+        statement = f"""SELECT {_SUMMARY} FROM dead_letters
+            WHERE resolved_utc < :utc ORDER BY letter_id LIMIT :limit"""
+        return await self._summaries(statement, {"utc": utc, "limit": limit})
 
     async def _close(self, condition: str, note: str, *values: Any) -> bool:
         statement = (
@@ -140,6 +241,15 @@ class DeadLetters:
         return await self._database.run(
             lambda connection: connection.execute(statement, arguments).rowcount > 0
         )
+
+    async def _summaries(self, statement: str, values: dict[str, Any]) -> list[LetterSummary]:
+        def work(connection: Connection) -> list[LetterSummary]:
+            return [
+                LetterSummary(**dict(row) | {"cause": Cause(row["cause"])})
+                for row in connection.execute(statement, values)
+            ]
+
+        return await self._database.run(work)
 
     async def _select(self, rest: str, *values: Any) -> list[DeadLetter]:
         statement = f"SELECT letter_id, {_COLUMNS}, resolved_utc, note FROM dead_letters {rest}"

@@ -59,3 +59,10 @@ class Outbox:
             return int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
         return await self._database.run(work)
+
+    async def count_by_queue(self) -> dict[str, int]:
+        """Return how many jobs of each queue wait here, of those that any does."""
+        statement = "SELECT queue, count(*) FROM outbox GROUP BY queue"
+        return await self._database.run(
+            lambda connection: {row[0]: row[1] for row in connection.execute(statement)}
+        )

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -36,6 +36,9 @@ class Project:
     state_dir: Path
     logs_dir: Path
     bots: tuple[str, ...]
+    #: ``redis.url`` as the file has it, and what it may refer to; both may be secret.
+    redis_url: str = field(default="", repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: Why the file is not YAML, with its path and line; folders and bots are those made out anyway.
     problem: str | None = None
 
@@ -134,7 +137,15 @@ def locate(config: Path | None, environ: Mapping[str, str], cwd: Path) -> Projec
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from None
         folders[key] = Path(os.path.normpath(root / os.path.expanduser(expanded)))
-    return Project(path, folders["state_dir"], folders["logs_dir"], bots, problem)
+    return Project(
+        path,
+        folders["state_dir"],
+        folders["logs_dir"],
+        bots,
+        redis_url=top.get("redis.url", ""),
+        variables=variables,
+        problem=problem,
+    )
 
 
 def _read_top_level(path: Path) -> tuple[dict[str, str], tuple[str, ...], str | None]:
@@ -150,6 +161,8 @@ def _read_top_level(path: Path) -> tuple[dict[str, str], tuple[str, ...], str | 
                 match keys:
                     case (key,):
                         scalars[key] = value
+                    case ("redis", "url"):
+                        scalars["redis.url"] = value
                     case ("bots", "", "id"):
                         bots.append(value)
                     case _:

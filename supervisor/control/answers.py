@@ -61,6 +61,16 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         raise RefusedError(400, f"the request's body is wrong: {error}") from error
 
 
+def number_of(request: web.Request, key: str, default: int | None) -> int | None:
+    """Return a number of the request's query. Raises RefusedError if it is none."""
+    text = request.query.get(key)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise RefusedError(400, f'{key}: "{text[:40]}" is not a number')
+    return int(text)
+
+
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every failure in JSON, within HANDLER_TIMEOUT_S."""

@@ -76,11 +76,11 @@ class ControlClient:
 
     def progress(self) -> Progress:
         """Return how far the fleet has come."""
-        return self._ask(Progress, "GET", "/api/progress")
+        return self.ask(Progress, "GET", "/api/progress")
 
     def command(self, verb: Verb, bots: Sequence[str]) -> list[CommandResult]:
         """Start, stop or restart bots; returns once the master has taken the command."""
-        return self._ask(CommandAnswer, "POST", "/api/commands", CommandRequest(verb, list(bots))).results
+        return self.ask(CommandAnswer, "POST", "/api/commands", CommandRequest(verb, list(bots))).results
 
     def reload(self, *, dry_run: bool) -> ReloadResult:
         """Have the configuration taken into use as it is now, or told what that would do.
@@ -88,7 +88,7 @@ class ControlClient:
         Raises:
             ConfigError: it is wrong; one line for each problem.
         """
-        return self._ask(ReloadResult, "POST", "/api/reload", ReloadRequest(dry_run))
+        return self.ask(ReloadResult, "POST", "/api/reload", ReloadRequest(dry_run))
 
     def restart(self) -> RestartResult:
         """Have the master replaced by the code that is installed now; returns when it is about to be.
@@ -96,15 +96,15 @@ class ControlClient:
         Raises:
             ConfigError: the configuration is wrong; one line for each problem.
         """
-        return self._ask(RestartResult, "POST", "/api/restart", {})
+        return self.ask(RestartResult, "POST", "/api/restart", {})
 
     def drop_orphan(self, telegram_id: int) -> int:
         """Purge what is kept of a bot that is not configured; return how many updates that were."""
-        return self._ask(CountAnswer, "POST", "/api/orphans/drop", OrphanRequest(telegram_id)).count
+        return self.ask(CountAnswer, "POST", "/api/orphans/drop", OrphanRequest(telegram_id)).count
 
     def stop(self) -> StopAnswer:
         """Ask the master to stop; returns at once."""
-        return self._ask(StopAnswer, "POST", "/api/stop", {})
+        return self.ask(StopAnswer, "POST", "/api/stop", {})
 
     def dead_letters(self, bot: str | None, limit: int) -> Iterator[LetterSummary]:
         """Yield at most ``limit`` dead letters, youngest first."""
@@ -112,7 +112,7 @@ class ControlClient:
         while limit > 0:
             query = {"bot": bot, "limit": min(limit, 500), "before": before}
             encoded = urlencode({key: value for key, value in query.items() if value is not None})
-            page = self._ask(LetterPage, "GET", f"/api/dead-letters?{encoded}")
+            page = self.ask(LetterPage, "GET", f"/api/dead-letters?{encoded}")
             yield from page.dead_letters
             limit -= len(page.dead_letters)
             if page.next is None:
@@ -121,15 +121,15 @@ class ControlClient:
 
     def dead_letter(self, letter_id: int, *, body: bool) -> LetterView:
         """Return one dead letter, with the update itself if ``body``."""
-        return self._ask(LetterView, "GET", f"/api/dead-letters/{letter_id}" + ("?body=1" if body else ""))
+        return self.ask(LetterView, "GET", f"/api/dead-letters/{letter_id}" + ("?body=1" if body else ""))
 
     def replay(self, selection: Selection) -> int:
         """Replay dead letters; return how many."""
-        return self._ask(CountAnswer, "POST", "/api/dead-letters/replay", selection).count
+        return self.ask(CountAnswer, "POST", "/api/dead-letters/replay", selection).count
 
     def drop(self, selection: Selection) -> int:
         """Delete dead letters; return how many."""
-        return self._ask(CountAnswer, "POST", "/api/dead-letters/drop", selection).count
+        return self.ask(CountAnswer, "POST", "/api/dead-letters/drop", selection).count
 
     def master_process(self) -> "MasterProcess":
         """Return a hold on the master's process, by which its end is noticed."""
@@ -138,7 +138,8 @@ class ControlClient:
             connection.connect()
             return MasterProcess(_peer_pid(connection.sock))
 
-    def _ask(self, kind: type[T], method: str, target: str, body: Any = None) -> T:
+    def ask(self, kind: type[T], method: str, target: str, body: Any = None) -> T:
+        """Return the answer to a request as ``kind``."""
         data = self._request(method, target, b"" if body is None else msgspec.json.encode(body))
         try:
             return msgspec.json.decode(data, type=kind)

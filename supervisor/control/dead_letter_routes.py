@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from supervisor.control.answers import RefusedError, json_answer, read_body
+from supervisor.control.answers import RefusedError, json_answer, number_of, read_body
 from supervisor.control.policy.names import unknown_names
 from supervisor.control.ports import Master
 from supervisor.control.wire import CountAnswer, LetterPage, LetterSummary, LetterView, Selection
@@ -39,9 +39,9 @@ class DeadLetterRoutes:
     async def list(self, request: web.Request) -> web.Response:
         """Answer with dead letters, youngest first; ``next`` is the ``before`` of the next page, or null."""
         bot = request.query.get("bot")
-        limit = min(_number(request, "limit", DEFAULT_LIMIT) or 1, MAX_LIMIT)
+        limit = min(number_of(request, "limit", DEFAULT_LIMIT) or 1, MAX_LIMIT)
         self._check_bot(bot)
-        letters = await self._master.dead_letters(bot, limit, _number(request, "before", None))
+        letters = await self._master.dead_letters(bot, limit, number_of(request, "before", None))
         following = letters[-1].letter_id if len(letters) == limit else None
         return json_answer(LetterPage([summarize(letter) for letter in letters], following))
 
@@ -113,12 +113,3 @@ def summarize(letter: DeadLetter) -> LetterSummary:
         died_utc=letter.died_utc,
         size_bytes=letter.size_bytes,
     )
-
-
-def _number(request: web.Request, key: str, default: int | None) -> int | None:
-    text = request.query.get(key)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise RefusedError(400, f'{key}: "{text[:40]}" is not a number')
-    return int(text)

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from supervisor.control.job_metrics import job_metrics
 from supervisor.control.policy.progress import UP, is_wanted
 from supervisor.control.status import MasterState, Status, WorkerStatus
 
@@ -69,6 +70,8 @@ class _StatusCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._of_master()
+        if self._status.jobs is not None:
+            yield from job_metrics(self._status.jobs)
         for metric in _PER_BOT:
             family = CounterMetricFamily if metric.is_counter else GaugeMetricFamily
             series = family(f"brama_{metric.name}", metric.help, labels=["bot"])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from supervisor.control.answers import RefusedError, json_answer, json_bytes, read_body
+from supervisor.control.job_routes import OVERVIEW
 from supervisor.control.metrics import CONTENT_TYPE, render_metrics
 from supervisor.control.policy.names import unknown_names
 from supervisor.control.policy.progress import progress_of
@@ -25,7 +26,7 @@ from supervisor.control.wire import (
 )
 
 #: Routes that change nothing and show nobody's messages: open to readers on this machine.
-READING = frozenset({"/api/workers/status", "/api/progress", "/health", "/metrics"})
+READING = frozenset({"/api/workers/status", "/api/progress", "/health", "/metrics", OVERVIEW})
 
 
 class FleetRoutes:

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from supervisor.control.answers import Handler, answer_errors, error_answer
 from supervisor.control.dead_letter_routes import DeadLetterRoutes
+from supervisor.control.job_ports import Jobs
+from supervisor.control.job_routes import JobRoutes
 from supervisor.control.listeners import bind_tcp, bind_unix
 from supervisor.control.policy.access import Request, decide_access
 from supervisor.control.ports import Master
@@ -36,6 +38,7 @@ class ControlServer:
         port: ``api.port``; 0 takes any free one.
         token: ``api.token``; without it nothing can be changed over TCP.
         stop_timeout_s: ``stop.timeout`` in seconds, told to those who ask the master to stop.
+        jobs: the job queue, None when jobs are off.
         unix: the listening socket of the server before this one, if that handed it over.
         tcp: likewise.
     """
@@ -49,6 +52,7 @@ class ControlServer:
         port: int,
         token: str | None,
         stop_timeout_s: float,
+        jobs: Jobs | None = None,
         unix: socket.socket | None = None,
         tcp: socket.socket | None = None,
     ) -> None:
@@ -58,6 +62,7 @@ class ControlServer:
         self._token = token
         self._fleet = FleetRoutes(master, stop_timeout_s)
         self._dead_letters = DeadLetterRoutes(master)
+        self._jobs = JobRoutes(jobs)
         self._closing = contextlib.AsyncExitStack()
         self._tcp = tcp
         self._unix = unix
@@ -125,7 +130,7 @@ class ControlServer:
     async def _protocol(self, *, guarded: bool) -> web.Server:
         middlewares = [answer_errors, self._guard] if guarded else [answer_errors]
         app = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
-        app.add_routes([*self._fleet.table(), *self._dead_letters.table()])
+        app.add_routes([*self._fleet.table(), *self._dead_letters.table(), *self._jobs.table()])
         runner = web.AppRunner(
             app,
             access_log=None,

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from supervisor.control.jobs_status import JobsStatus
+
 
 class MasterState(StrEnum):
     """What the master is doing."""
@@ -141,7 +143,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Everything the master says about itself and its bots at one moment."""
+    """Everything the master says of itself and its bots at one moment. ``jobs``: None when they are off."""
 
     master: MasterStatus
     totals: Totals
@@ -149,6 +151,7 @@ class Status(msgspec.Struct, frozen=True):
     orphans: tuple[OrphanStatus, ...] = ()
     webhook: WebhookStatus | None = None
     platform: PlatformStatus | None = None
+    jobs: JobsStatus | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -14,7 +14,7 @@ from supervisor.control.ports import Health, Verb
 from supervisor.control.server import ControlServer
 from supervisor.control.socket_path import MAX_PATH_BYTES, socket_path
 from supervisor.control.status import decode_status
-from tests.fakes_control import FakeMaster, letter, serve, worker
+from tests.fakes_control import FakeMaster, jobs_status, letter, serve, worker
 
 TOKEN = "a-long-api-token-made-for-this-test"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -53,7 +53,7 @@ async def test_the_status_document_has_the_published_fields_in_order(tcp, master
     async with tcp.get("/api/workers/status") as answer:
         assert answer.status == 200
         document = await answer.json()
-    assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform"]
+    assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform", "jobs"]
     assert list(document["master"]) == [
         *("pid", "version", "uptime_ms", "state", "config", "reload_problems"),
         *("hot_restarts", "renewing", "restart_problems"),
@@ -93,6 +93,31 @@ async def test_metrics_are_prometheus_own_format_and_labelled_by_bot_alone(tcp, 
     assert samples["brama_bots", ("state", "FATAL")] == 1
     assert samples["brama_duplicates_total",] == 3
     assert {label for _, *labels in samples for label, _ in labels} == {"bot", "state", "version"}
+
+
+async def test_metrics_of_jobs_are_labelled_by_queue_worker_state_and_cause(tcp, master):
+    master.jobs = jobs_status()
+    async with tcp.get("/metrics") as answer:
+        families = list(text_string_to_metric_families(await answer.text()))
+    samples = {
+        (each.name, *each.labels.items()): each.value
+        for family in families
+        for each in family.samples
+        if each.name.startswith("brama_jobs_")
+    }
+    assert samples["brama_jobs_engine_up",] == 0
+    assert samples["brama_jobs_queue", ("queue", "reports"), ("state", "waiting")] == 3
+    assert samples["brama_jobs_queue_paused", ("queue", "reports")] == 1
+    assert samples["brama_jobs_dead_letters", ("cause", "timeout")] == 2
+    assert samples["brama_jobs_outbox",] == 4
+    assert samples["brama_jobs_worker_up", ("worker", "1")] == 1
+    assert samples["brama_jobs_worker_up", ("worker", "2")] == 0
+    assert samples["brama_jobs_worker_completed_total", ("worker", "1")] == 120
+    assert samples["brama_jobs_worker_failed_total", ("worker", "1")] == 2
+    assert samples["brama_jobs_worker_restarts_total", ("worker", "2")] == 5
+    assert samples["brama_jobs_worker_memory_bytes", ("worker", "1")] == 45_000_000
+    assert samples["brama_jobs_alerts_failed_total",] == 7
+    assert samples["brama_jobs_alerts_waiting",] == 1
 
 
 async def test_the_socket_is_the_owners_alone_and_goes_with_the_server(master, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from supervisor.control.policy.job_lines import describe_jobs
 from supervisor.control.policy.words import plural, spell_count, spell_duration
 from supervisor.control.status import OrphanStatus, PlatformStatus, Status, WebhookStatus
 
@@ -15,6 +16,8 @@ def remarks(status: Status) -> Iterator[str]:
         yield describe_webhook(status.webhook)
     if status.platform is not None:
         yield describe_platform(status.platform)
+    if status.jobs is not None:
+        yield from describe_jobs(status.jobs)
     if any(worker.mode != worker.mode_configured for worker in status.workers):
         yield "* polls until Telegram reaches its webhook again"
     for orphan in status.orphans[:MAX_ORPHANS]:

@@ -10,7 +10,7 @@ import pytest
 from brama.errors import StateError
 from jobs.engine.port import NewJob
 from jobs.policy.verdict import Cause
-from jobs.storage.database import Database
+from jobs.storage.database import _MIGRATIONS, Database
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 from jobs.storage.outbox import Outbox
 
@@ -94,3 +94,22 @@ def test_a_newer_file_is_refused(tmp_path: Path):
     connection.close()
     with pytest.raises(StateError, match="made by a newer brama-supervisor"):
         Database(tmp_path)
+
+
+async def test_letters_of_an_older_file_are_kept_and_told_to_nobody(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "jobs.db") as connection:
+        for statement in _MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO dead_letters VALUES (7, 'Q', 'a', 3, 'T', 'error', 'no', '', '{}', 1, 2, NULL, '')"
+        )
+        connection.execute(f"PRAGMA application_id = {0x42726D4A}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    database = Database(tmp_path)
+    letters = DeadLetters(database)
+    assert [each.letter_id for each in await letters.latest()] == [7]
+    assert await letters.untold(0.0, 10) == []
+    await letters.record(replace(LETTER, died_utc=3.5))
+    assert [each.letter_id for each in await letters.untold(0.0, 10)] == [7]
+    database.close()

@@ -200,8 +200,8 @@ async def test_a_letter_is_retried_resolved_and_cleaned(at: House, running: Runn
     with pytest.raises(NoSuchJobError, match="resolved already"):
         await resolve(at.letters, again.letter_id, "twice")
     assert await Reconciler(at.queue, at.letters, ["FAIL"]).look() == 0
-    assert await clean(at.queue, at.letters, 3600) == 0
-    assert await clean(at.queue, at.letters, -1) == 1
+    assert await clean(at.queue, at.letters, 3600, 10) == 0
+    assert await clean(at.queue, at.letters, -1, 10) == 1
     assert await at.state("FAIL", job_id) is None
     with pytest.raises(NoSuchJobError, match="there is none"):
         await retry(at.queue, at.letters, again.letter_id)

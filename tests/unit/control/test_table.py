@@ -2,12 +2,15 @@
 
 from io import StringIO
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from supervisor.control.jobs_status import EngineState
 from supervisor.control.policy.columns import choose_rows, lay_out
+from supervisor.control.status import decode_status, encode_status
 from supervisor.control.table import StatusTable, print_status
-from tests.fakes_control import status, worker
+from tests.fakes_control import jobs_status, status, worker
 
 LONG_REASON = (
     "the script /srv/bots/support.py does not import: ModuleNotFoundError: No module named 'requests'; "
@@ -108,3 +111,55 @@ def test_bots_in_trouble_come_first_only_if_not_all_fit():
 def test_a_stopped_bot_is_no_trouble():
     stopped, calm = worker("stopped", state="STOPPED", wanted="STOPPED", ingress="off"), worker("calm")
     assert choose_rows([stopped, calm], 1) == (stopped,)
+
+
+def with_jobs(**changes):
+    return msgspec.structs.replace(FLEET, jobs=jobs_status(**changes))
+
+
+def test_jobs_are_lines_below_the_totals():
+    lines = drawn(200, fleet=with_jobs()).splitlines()
+    workers = "2 workers: 1 running, 1 backoff"
+    numbers = "waiting 3 · active 1 · delayed 0 · failed 2 · dead letters 2 · outbox 4"
+    assert lines[-6:] == [
+        f"jobs: server down · {workers} · {numbers}",
+        "jobs: the Redis server: Connection refused",
+        "jobs: paused: reports",
+        "jobs: 1 alert not delivered: jobs.alert: answered 500",
+        "job worker 1: RUNNING · pid 4712 · up 1m 5s · 43 MB · active 1 · done 120 · failed 2 · restarts 0",
+        "job worker 2: BACKOFF · active 0 · done 0 · failed 0 · restarts 5 · exit code 1; again in 5 s",
+    ]
+
+
+def test_jobs_without_trouble_take_a_line_and_one_for_each_of_few_workers():
+    well = with_jobs(
+        engine=EngineState.OK,
+        reason=None,
+        server_pid=77,
+        queues=(),
+        alert=None,
+        workers=jobs_status().workers[:1],
+    )
+    *_, first, second = drawn(200, fleet=well).splitlines()
+    assert first.startswith("jobs: server ok (pid 77) · 1 worker: 1 running · waiting 3")
+    assert second.startswith("job worker 1: RUNNING")
+
+
+def test_of_many_job_workers_only_those_in_trouble_have_a_line():
+    up, down = jobs_status().workers
+    text = drawn(200, fleet=with_jobs(workers=(up, down, up, up, down, up, up)))
+    assert [line.split(":")[0] for line in text.splitlines() if line.startswith("job worker")] == [
+        "job worker 2",
+        "job worker 5",
+    ]
+    text = drawn(200, fleet=with_jobs(workers=(down,) * 7))
+    assert text.splitlines()[-1] == "and 3 job workers more that are not up"
+
+
+def test_a_client_of_before_and_a_master_of_before_understand_each_other():
+    told = encode_status(with_jobs())
+    assert decode_status(told).jobs == jobs_status()
+    assert decode_status(encode_status(FLEET)).jobs is None
+    older = msgspec.json.decode(told)
+    del older["jobs"]
+    assert decode_status(msgspec.json.encode(older)).jobs is None
