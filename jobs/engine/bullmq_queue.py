@@ -191,4 +191,5 @@ def _view(queue: str, job: Any, state: str) -> JobView:
         stack=job.stacktrace[-1] if job.stacktrace else "",
         created_utc_ms=job.timestamp,
         finished_utc_ms=job.finishedOn or 0,
+        origin=job.opts.get(ORIGIN),
     )

@@ -32,8 +32,8 @@ Ending = Returned | Failure
 
 def failure_of(error: BaseException) -> Failure:
     """Return what a handler's exception means."""
-    text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
-    stack = "".join(traceback.format_exception(error))[-_STACK_CHARACTERS:]
+    text = _storable(f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS])
+    stack = _storable("".join(traceback.format_exception(error))[-_STACK_CHARACTERS:])
     match error:
         case PermanentError():
             return Failure(Cause.PERMANENT, text, stack)
@@ -73,3 +73,8 @@ def describe(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'payload'}: {fault['msg']}" for fault in faults
     )[:_ERROR_CHARACTERS]  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    """Return ``text`` with halves of characters spelt out, as a file's name in an error can have them."""
+    return text.encode(errors="backslashreplace").decode()

@@ -9,6 +9,7 @@ from jobs.engine.port import Failed
 from jobs.errors import EngineUnavailableError, NoSuchJobError
 from jobs.operations import JobOperations, QueueView
 from jobs.policy.verdict import Cause
+from jobs.results import result_queue
 from jobs.storage.dead_letters import DeadLetter
 from tests.integration.jobs.processes import House
 from tests.integration.jobs.stage import QUEUE, Processing, consuming, new_job, redis
@@ -42,6 +43,7 @@ async def test_queues_are_those_configured_used_buried_and_kept(at: House, jobs:
     await at.queue.add(new_job("c", delay_ms=3_600_000))
     await bury(at, "x", queue="of-a-letter")
     await at.outbox.append(replace(new_job("d"), queue="of-the-outbox"))
+    await at.queue.add(replace(new_job("e"), queue=result_queue("a-master")))
     async with redis(at.server.url) as client:
         await client.rpush(f"bull:{QUEUE}:paused", "set-aside-by-an-older-bullmq")
     found = {each.name: each for each in await jobs.queues()}
