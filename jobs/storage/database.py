@@ -50,11 +50,11 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # The death that an operator was told of; a letter that opens again has another one.
         "ALTER TABLE dead_letters ADD COLUMN told_died_utc REAL",
         "UPDATE dead_letters SET told_died_utc = died_utc",
-        # Who wants to know how the job ends, as JSON.
-        "ALTER TABLE dead_letters ADD COLUMN origin TEXT NOT NULL DEFAULT 'null'",
         """CREATE INDEX dead_letters_untold ON dead_letters (letter_id)
             WHERE resolved_utc IS NULL AND told_died_utc IS NOT died_utc""",
     ),
+    # Who wants to know how the job ends, as JSON.
+    ("ALTER TABLE dead_letters ADD COLUMN origin TEXT NOT NULL DEFAULT 'null'",),
 )
 
 T = TypeVar("T")
