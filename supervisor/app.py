@@ -30,6 +30,7 @@ from brama.log import configure_logging, get_logger
 from brama.log_sink import LogSink
 from brama.redaction import register_secrets
 from supervisor.background import Background
+from supervisor.control.job_ports import Jobs as Operations
 from supervisor.control.live import LiveTable, report_progress
 from supervisor.control.server import ControlServer
 from supervisor.control.status import MasterState
@@ -43,7 +44,7 @@ from supervisor.handover.estate import Parts as EstateParts
 from supervisor.handover.program import become
 from supervisor.handover.records import ControlRecord, Handover
 from supervisor.handover.restarter import Restarter
-from supervisor.job_front import Jobs, open_jobs
+from supervisor.job_queue.front import Jobs, open_jobs
 from supervisor.master import Parts, RunningMaster
 from supervisor.platform.answer import Answer
 from supervisor.platform.cache import CACHE_NAME
@@ -261,14 +262,26 @@ async def _serve(
             None if left is None else left.trouble,
         )
         master = RunningMaster(
-            Parts(fleet, ingresses, ledger, router, roster, reloader, restarter, front.status, feed.status),
+            Parts(
+                fleet,
+                ingresses,
+                ledger,
+                router,
+                roster,
+                reloader,
+                restarter,
+                front.status,
+                feed.status,
+                jobs.status if jobs is not None else _no_jobs,
+            ),
             facts.version,
             monotonic=monotonic_s,
             stop=requests.request,
             started_at=facts.started_at,
             hot_restarts=facts.hot_restarts,
         )
-        server = _control_server(master, settings, None if left is None else left.control)
+        operations = None if jobs is None else jobs.operations
+        server = _control_server(master, operations, settings, None if left is None else left.control)
         closing.push_async_callback(server.aclose)
         estate.parts = EstateParts(front, ingresses, router, fleet, jobs, ledger, window, server, life.lock)
         if left is not None:
@@ -355,7 +368,13 @@ def _router_settings(settings: Settings) -> RouterSettings:
     )
 
 
-def _control_server(master: RunningMaster, settings: Settings, left: ControlRecord | None) -> ControlServer:
+def _no_jobs() -> None:
+    """There is no job queue."""
+
+
+def _control_server(
+    master: RunningMaster, jobs: Operations | None, settings: Settings, left: ControlRecord | None
+) -> ControlServer:
     unix = tcp = None
     if left is not None:
         unix, tcp = socket.socket(fileno=left.unix), socket.socket(fileno=left.tcp)
@@ -370,6 +389,7 @@ def _control_server(master: RunningMaster, settings: Settings, left: ControlReco
         token=None if settings.api.token is None else settings.api.token.get_secret_value(),
         stop_timeout_s=settings.stop.timeout,
         unix=unix,
+        jobs=jobs,
         tcp=tcp,
     )
 

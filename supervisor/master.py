@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from brama.clock import Clock
 from brama.errors import BramaError
 from brama.ids import BotId, TelegramId
+from supervisor.control.jobs_status import JobsStatus
 from supervisor.control.policy.progress import UP
 from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.status import (
@@ -52,6 +53,7 @@ class Parts:
         restarter: replaces the master by another.
         webhook: how the webhook server stands, None: there is none.
         platform: how the platform's API stands, None: there is none.
+        jobs: how the job queue stands, None: there is none.
     """
 
     fleet: Fleet
@@ -63,6 +65,7 @@ class Parts:
     restarter: Restarter
     webhook: Callable[[], WebhookStatus | None]
     platform: Callable[[], PlatformStatus | None]
+    jobs: Callable[[], JobsStatus | None]
 
 
 class RunningMaster:
@@ -117,7 +120,9 @@ class RunningMaster:
             OrphanStatus(orphan.telegram_id, orphan.bot_id, orphan.inbox, orphan.dead_letters)
             for orphan in parts.roster.orphans()
         )
-        return Status(self._master(now), totals, workers, orphans, parts.webhook(), parts.platform())
+        return Status(
+            self._master(now), totals, workers, orphans, parts.webhook(), parts.platform(), parts.jobs()
+        )
 
     def _master(self, now: float) -> MasterStatus:
         return MasterStatus(

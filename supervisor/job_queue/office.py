@@ -18,11 +18,13 @@ from brama.config.settings import Settings
 from brama.errors import BramaError
 from brama.log import get_logger
 from brama.marks import instance_of
+from jobs.alerts import Alerts
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.bullmq_worker import BullConsumer
 from jobs.engine.port import Completed, Failed, HandedBack, NewJob, Outcome, TakenJob
 from jobs.engine.programs import find_program
 from jobs.engine.server import LeftServer, QueueServer, locate_server
+from jobs.operations import JobOperations
 from jobs.policy.ids import job_id_for
 from jobs.producer import Producer
 from jobs.results import Origin, read_result, result_queue
@@ -33,7 +35,8 @@ from jobs.terms import WorkerTerms
 from supervisor.fleet.boot import common_limits
 from supervisor.fleet.ports import JobOrder
 from supervisor.fleet.zygote_start import search_path
-from supervisor.job_front import Deliver
+from supervisor.job_queue.front import Deliver
+from supervisor.job_queue.survey import Survey
 from supervisor.job_workers.keeper import Keeper
 from supervisor.job_workers.policy.keeping import DRAIN_S, Terms
 from supervisor.job_workers.process import Command
@@ -107,7 +110,28 @@ class JobOffice:
         queue = BullQueue(self._url)
         self._closing.push_async_callback(queue.close)
         self._closing.push_async_callback(self._end_tasks)
-        producer = self._producer = Producer(queue, Outbox(database), letters)
+        outbox = Outbox(database)
+        producer = self._producer = Producer(queue, outbox, letters)
+        self.operations = JobOperations(queue, letters, outbox)
+        alert = self._settings.jobs.alert
+        alerts = None
+        if alert.url is not None:
+            token = None if alert.token is None else alert.token.get_secret_value()
+            alerts = Alerts(letters, alert.url, token)
+            self._begin(alerts.run(), "jobs: alerts")
+        survey = Survey(
+            queue,
+            self.operations,
+            letters,
+            outbox,
+            producer,
+            self._keeper,
+            alerts,
+            self._url,
+            self._server_state,
+        )
+        self.status = survey.status
+        self._begin(survey.run(), "jobs: survey")
         results = BullConsumer(
             result_queue(self._name),
             self._receive,
@@ -174,6 +198,9 @@ class JobOffice:
             return JobsRecord(workers=workers)
         server = await self._server.hand_over()
         return JobsRecord(server_pid=server.pid, server_lock=server.lock, workers=workers)
+
+    def _server_state(self) -> tuple[int | None, str | None]:
+        return (None if self._server is None else self._server.pid), self._trouble
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from brama.config.settings import Settings
+from supervisor.control.job_ports import Jobs as Operations
+from supervisor.control.jobs_status import JobsStatus
 from supervisor.fleet.ports import JobOrder
 from supervisor.job_workers.records import JobsRecord
 from supervisor.updates.policy.job_entries import JobEnd, JobOrigin
@@ -24,6 +26,9 @@ Deliver = Callable[[JobOrigin, JobEnd], Awaitable[bool]]
 class Jobs(Protocol):
     """The job queue."""
 
+    @property
+    def operations(self) -> Operations: ...
+    def status(self) -> JobsStatus: ...
     @property
     def pids(self) -> frozenset[int]: ...
     def start_workers(self) -> None: ...
@@ -62,7 +67,7 @@ async def open_jobs(
     """
     if not settings.jobs.enabled and left is None:
         return None
-    from supervisor.job_office import JobOffice, dismiss
+    from supervisor.job_queue.office import JobOffice, dismiss
 
     if not settings.jobs.enabled:
         assert left is not None
