@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobs.errors import PermanentError, RetryableError
 from jobs.job_type import AnyJobType
+from jobs.policy.texts import storable
 from jobs.policy.verdict import Cause, Failure
 
 #: Characters kept of an error's text, and of a traceback from its end, which says what happened.
@@ -32,8 +33,8 @@ Ending = Returned | Failure
 
 def failure_of(error: BaseException) -> Failure:
     """Return what a handler's exception means."""
-    text = _storable(f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS])
-    stack = _storable("".join(traceback.format_exception(error))[-_STACK_CHARACTERS:])
+    text = storable(f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS])
+    stack = storable("".join(traceback.format_exception(error))[-_STACK_CHARACTERS:])
     match error:
         case PermanentError():
             return Failure(Cause.PERMANENT, text, stack)
@@ -73,8 +74,3 @@ def describe(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'payload'}: {fault['msg']}" for fault in faults
     )[:_ERROR_CHARACTERS]  # fmt: skip
-
-
-def _storable(text: str) -> str:
-    """Return ``text`` with halves of characters spelt out, as a file's name in an error can have them."""
-    return text.encode(errors="backslashreplace").decode()

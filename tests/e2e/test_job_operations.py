@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from brama.exit_codes import ExitCode
-from supervisor.control.jobs_status import JobsStatus
+from supervisor.control.jobs_status import JobAlertStatus, JobsStatus
 from tests.fixtures.fleet import SCRIPTS, Fleet, new_fleet
 from tests.fixtures.sandbox import running_sandbox
 from tests.ports import free_port
@@ -69,6 +69,12 @@ def jobs_of(fleet: Fleet) -> JobsStatus:
     return status
 
 
+def alert_of(fleet: Fleet) -> JobAlertStatus:
+    alert = jobs_of(fleet).alert
+    assert alert is not None
+    return alert
+
+
 def say(fleet: Fleet, *arguments: str) -> str:
     """Type a command that works; return what it says."""
     done = fleet.run("jobs", *arguments)
@@ -86,8 +92,8 @@ def test_an_operator_is_told_of_a_dead_job_looks_at_it_and_retries_it(asking: Fl
     shown = say(asking, "show", str(letter["id"]))
     assert '"text": "this"' in shown
     assert "in refuse" in shown
-    state = wait_until(lambda: (alert := jobs_of(asking).alert) and alert.failures and alert)
-    assert "Cannot connect to host" in (state.error or "")
+    wait_until(lambda: "Cannot connect to host" in (alert_of(asking).error or ""))
+    assert alert_of(asking).waiting == 1
     assert "1 alert not delivered: jobs.alert: Cannot connect" in asking.run("status").stdout
     with receiving() as alerts:
         wait_until(lambda: alerts, 60.0, what="the alert, the receiver being there at last")
