@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml requirements-dev.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP)  ## a sandbox and three bots on it, until Ctrl-C; ONCE=1 talks to them and ends
+demo: $(STAMP)  ## a sandbox and four bots on it, until Ctrl-C; ONCE=1 talks to them and ends
 	@$(BIN)/brama-supervisor demo $(if $(ONCE),--once)
 
 test: $(STAMP)  ## the whole test suite

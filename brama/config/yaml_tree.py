@@ -252,4 +252,6 @@ def _is_verbatim(location: Location) -> bool:
 
 def _is_plain_address(location: Location, text: str) -> bool:
     """Return whether ``text`` stands where a key may stand, and has no place for one."""
+    if location == ("redis", "url"):
+        return "@" not in text
     return location == ("bots_source", "url") and "?" not in text

@@ -1,4 +1,4 @@
-"""``python -m sandbox.demo``: a sandbox, three bots and the supervisor, on one machine without a network."""
+"""``python -m sandbox.demo``: a sandbox, four bots and the supervisor, on one machine without a network."""
 
 import argparse
 import shlex
@@ -29,7 +29,7 @@ from sandbox.demo.project import SAMPLE_BOTS, DemoProject, write_project
 def main() -> int:
     """Run the demo; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="brama-supervisor demo", description="A sandbox, three sample bots and the supervisor, here."
+        prog="brama-supervisor demo", description="A sandbox, four sample bots and the supervisor, here."
     )
     parser.add_argument("--once", action="store_true", help="talk to the bots, show it, stop, end")
     once: bool = parser.parse_args().once
@@ -67,7 +67,7 @@ def _perform(
     console: Console, control: SandboxControl, supervisor: Supervisor, base_url: str, took_s: float
 ) -> None:
     _point(console, "sandbox", f"{base_url} stands in for api.telegram.org")
-    _point(console, "bots", f"{len(SAMPLE_BOTS)} plain python-telegram-bot scripts, up after {took_s:.1f} s")
+    _point(console, "bots", f"{len(SAMPLE_BOTS)} python-telegram-bot scripts, up after {took_s:.1f} s")
     Play(console, control, supervisor).perform()
     console.print()
     console.print(Text("$ brama-supervisor status", style="bold"))

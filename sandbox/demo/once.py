@@ -66,6 +66,7 @@ class Play:
         self._greet()
         self._order_pizza()
         self._ask_for_a_reminder()
+        self._ask_the_oracle()
 
     def _greet(self) -> None:
         self._transcript.title("greeter")
@@ -85,6 +86,16 @@ class Play:
         self._transcript.title("reminder")
         self._say("reminder", "/in 1 take the tea out")
         self._hear("reminder")
+
+    def _ask_the_oracle(self) -> None:
+        self._transcript.title("oracle")
+        self._say("oracle", "will it rain tomorrow?")
+        asked_at_ms = monotonic_s() * 1000
+        answer = self._hear("oracle")
+        self._transcript.remark(
+            f"answered {answer.at_ms - asked_at_ms:.0f} ms later, by a job in a process of its own: "
+            "the bot was free for others meanwhile"
+        )
 
     def _kill_while_a_message_waits(self, name: str, text: str) -> None:
         """Kill the bot's process while it has a message in hand; its next one must answer it."""

@@ -32,7 +32,15 @@ _PAUSE_S = 0.05
 #: Ports for the API before the demo gives up; losing one is rare, losing two in a row rarer.
 _PORTS_TRIED = 5
 #: What configures a supervisor in the environment, and would reach the demo's as well.
-_CONFIGURING = ("BOT_MODE", "WEBHOOK_", "AUTO_SWITCH_MODE", "REDIS_URL", "ALLOWED_API_KEY", "LOG_LEVEL")
+_CONFIGURING = (
+    "BOT_MODE",
+    "WEBHOOK_",
+    "AUTO_SWITCH_MODE",
+    "REDIS_",
+    "WORKER_CONCURRENCY",
+    "ALLOWED_API_KEY",
+    "LOG_LEVEL",
+)
 _SINGLE_KEYS = frozenset({"BRAMA_CONFIG", "BRAMA_MODE", "BRAMA_STATE_DIR", "BRAMA_LOGS_DIR"})
 
 _libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Writes a project as an operator would have one: a configuration, a ``.env``, three bots."""
+"""Writes a project as an operator would have one: a configuration, a ``.env``, bots, a job."""
 
 import secrets
 import shutil
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BOTS = Path(__file__).parent / "bots"
+#: The module with the oracle's job.
+_JOBS = "oracle_jobs"
 
 _HEAD = """\
 telegram: {{base_url: {base_url}}}
 api: {{port: {api_port}}}
+jobs: {{enabled: true, modules: [{jobs}], workers: 1}}
 bots:
 """
 _BOT = """\
@@ -38,6 +41,7 @@ SAMPLE_BOTS: Sequence[SampleBot] = (
     SampleBot("greeter", 110_001),
     SampleBot("pizza", 110_002),
     SampleBot("reminder", 110_003),
+    SampleBot("oracle", 110_004),
 )
 
 
@@ -57,7 +61,7 @@ class DemoProject:
     def configure(self, api_port: int) -> None:
         """Write the configuration, with this port for the supervisor's API."""
         self.config.write_text(
-            _HEAD.format(base_url=self.base_url, api_port=api_port)
+            _HEAD.format(base_url=self.base_url, api_port=api_port, jobs=_JOBS)
             + "".join(_BOT.format(name=bot.name, variable=_variable(bot)) for bot in SAMPLE_BOTS)
         )
 
@@ -68,6 +72,7 @@ def write_project(root: Path, base_url: str) -> DemoProject:
     (root / "bots").mkdir()
     for bot in SAMPLE_BOTS:
         shutil.copy(_BOTS / f"{bot.name}.py", root / "bots")
+    shutil.copy(_BOTS / f"{_JOBS}.py", root)
     dotenv = root / ".env"
     dotenv.touch(mode=0o600)
     dotenv.write_text("".join(f"{_variable(bot)}={tokens[bot.name]}\n" for bot in SAMPLE_BOTS))

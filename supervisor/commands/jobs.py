@@ -1,8 +1,9 @@
-"""``jobs``: queues and jobs that failed for good, to look at and to deal with; no master needs to run.
+"""``jobs``: the queue without bots; its queues and what failed for good, to look at and to deal with.
 
 Runs in: command line.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from supervisor.commands.job_desk import JobDesk
     from supervisor.control.job_wire import TallyAnswer
 
+#: Sets jobs.only.
+ONLY_VARIABLE = "BRAMA_JOBS__ONLY"
 DEFAULT_LIMIT = 50
 DEFAULT_AGE = "7d"
 #: Letters in one request; each takes a commit to disk.
@@ -52,6 +55,7 @@ def add_to(app: typer.Typer) -> None:
         help="Look at queues and at jobs that failed for good; retry them, pause queues.",
         no_args_is_help=True,
     )
+    group.command("serve")(serve)
     group.command("list")(list_letters)
     group.command("show")(show)
     group.command("retry")(retry)
@@ -61,6 +65,26 @@ def add_to(app: typer.Typer) -> None:
     group.command("pause")(pause)
     group.command("resume")(resume)
     app.add_typer(group, name="jobs")
+
+
+def serve(
+    context: typer.Context,
+    config: ConfigOption = None,
+    daemon: Annotated[bool, typer.Option("--daemon", "-d", help="Run in the background.")] = False,
+) -> int:
+    """Run the queue, its workers and the LLM backend, and no bots.
+
+    The same as start, with jobs.only: status, logs, stop, restart and reload work as with bots.
+
+    \b
+    Examples:
+      brama-supervisor jobs serve
+      ALLOWED_API_KEY=… BACKEND_URL=http://backend:5000 brama-supervisor jobs serve
+    """
+    from supervisor.commands.fleet import start
+
+    os.environ[ONLY_VARIABLE] = "true"  # for the masters that follow in this process, too
+    return start(context, None, config, daemon=daemon)
 
 
 def list_letters(

@@ -43,7 +43,7 @@ def sandbox(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Talk to the bots, show it, stop, end.")] = False,
 ) -> None:
-    """Show it running: a sandbox, three bots and the supervisor.
+    """Show it running: a sandbox, four bots and the supervisor.
 
     Everything lives in a temporary folder, and needs neither a token nor the network. Runs until Ctrl-C.
     """

@@ -5,9 +5,9 @@ Runs in: master.
 
 import asyncio
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from brama.clock import Clock, monotonic_s
+from brama.config.redis_address import without_login
 from brama.errors import BramaError
 from brama.log import get_logger
 from jobs.alerts import Alerts
@@ -67,7 +67,7 @@ class Survey:
         self._producer = producer
         self._keeper = keeper
         self._alerts = alerts
-        self._address = address_of(url)
+        self._address = without_login(url)
         self._server = server
         self._clock = clock
         self._views: list[QueueView] = []
@@ -121,15 +121,6 @@ class Survey:
             return EngineState.DEGRADED, str(error)
         reason = self._producer.degraded or warning
         return (EngineState.OK if reason is None else EngineState.DEGRADED), reason
-
-
-def address_of(url: str) -> str:
-    """Return the address of a server without user and password."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return parts.path
-    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
 
 
 def _show_worker(place: Place, now: float) -> JobWorkerStatus:

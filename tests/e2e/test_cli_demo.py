@@ -48,7 +48,9 @@ def test_once_talks_to_every_bot_and_leaves_nothing(home):
         "pizza     A large one. What do you want on it?",
         "pizza     Good choice. Which street shall it go to?",
         "reminder  Time to take the tea out!",
-        "3 bots: 3 running",
+        "oracle    Let me think.",
+        "oracle    I thought about your 4 words for 2 s. The answer is yes.",
+        "4 bots: 4 running",
     ):
         assert line in done.stdout
     killed, successor = (

@@ -63,7 +63,10 @@ def test_examples_are_accepted(example: Path, tmp_path: Path, monkeypatch: pytes
         name: made_up_token(number) for number, name in enumerate(re.findall(r"\$\{(\w+_TOKEN)\}", text))
     }
     environ.pop("OLD_BOT_TOKEN", None)
-    environ["WEBHOOK_SECRET"] = "0123456789abcdef" * 2
+    environ |= {"WEBHOOK_SECRET": "0123456789abcdef" * 2, "REDIS_PASSWORD": "0123456789abcdef"}
+    environ["ALERT_URL"] = "https://ops.example.com/hook"
+    for module in document.get("jobs", {}).get("modules", []):
+        (tmp_path / f"{module}.py").touch()
     for number, bot in enumerate(document["bots"]):
         files = {
             bot.get("script"): "",
