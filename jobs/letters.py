@@ -28,7 +28,14 @@ async def retry(queue: JobQueue, letters: DeadLetters, letter_id: int) -> None:
                 f"letter {letter_id}: job {job.job_id} is {job.state}, there is nothing to retry"
             )
         await queue.add(
-            NewJob(letter.queue, letter.job_id, letter.name, letter.payload, round(letter.created_utc * 1000))
+            NewJob(
+                queue=letter.queue,
+                job_id=letter.job_id,
+                name=letter.name,
+                data=letter.payload,
+                created_utc_ms=round(letter.created_utc * 1000),
+                origin=letter.origin,
+            )
         )
     await letters.resolve(letter, "retried")
 
@@ -116,4 +123,5 @@ def _letter_of(job: JobView) -> DeadLetter:
         payload=job.data,
         created_utc=job.created_utc_ms / 1000,
         died_utc=job.finished_utc_ms / 1000,
+        origin=job.origin,
     )

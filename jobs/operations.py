@@ -14,6 +14,7 @@ from jobs import letters as steps
 from jobs.engine.port import JobQueue, JobView
 from jobs.errors import NoSuchJobError
 from jobs.policy.verdict import Cause
+from jobs.results import is_result_queue
 from jobs.storage.dead_letters import DeadLetter, DeadLetters, LetterSummary
 from jobs.storage.outbox import Outbox
 
@@ -78,6 +79,8 @@ class JobOperations:
     async def queues(self) -> list[QueueView]:
         """Return every queue that is known: configured, used by a process of ours, or named by a letter.
 
+        Those that carry results to a master are left out: they are none of an operator's business.
+
         Raises:
             EngineUnavailableError: the engine cannot be reached.
         """
@@ -86,7 +89,11 @@ class JobOperations:
             dead[each.queue] = dead.get(each.queue, 0) + each.count
         kept = await self._outbox.count_by_queue()
         names = self._queues.union(await self._queue.queues(), dead, kept)
-        return [await self._view(name, dead.get(name, 0), kept.get(name, 0)) for name in sorted(names)]
+        return [
+            await self._view(name, dead.get(name, 0), kept.get(name, 0))
+            for name in sorted(names)
+            if not is_result_queue(name)
+        ]
 
     async def letters(
         self,

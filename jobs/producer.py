@@ -170,6 +170,7 @@ class Producer:
                     payload=job.data,
                     created_utc=job.created_utc_ms / 1000,
                     died_utc=utc_s(),
+                    origin=job.origin,
                 )
             )
 

@@ -16,6 +16,7 @@ from jobs.producer import Producer
 
 #: The name of each result in its queue.
 RESULT = "RESULT"
+_RESULTS = "brama-results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,12 @@ class JobResult:
 
 def result_queue(instance: str) -> str:
     """Return the queue of the results that ``instance`` waits for."""
-    return f"brama-results.{instance}"
+    return f"{_RESULTS}.{instance}"
+
+
+def is_result_queue(queue: str) -> bool:
+    """Return whether ``queue`` carries results between processes of ours."""
+    return queue.startswith(f"{_RESULTS}.")
 
 
 def read_result(data: Any) -> JobResult:

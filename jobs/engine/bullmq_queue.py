@@ -14,6 +14,7 @@ from jobs.engine.connections import is_unavailable, producer_client
 from jobs.engine.port import JobView, NewJob
 from jobs.errors import EngineUnavailableError
 from jobs.policy.limits import FULL_SHARE
+from jobs.policy.texts import storable
 
 #: The option of a job that holds its origin; BullMQ in Node carries options that it does not know along.
 ORIGIN = "brama"
@@ -36,7 +37,7 @@ class BullQueue:
         self._prefix = prefix
         self._clock = clock
         self._queues: dict[str, Any] = {}
-        self._names_key = f"brama:{prefix}:queues"
+        self._names_key = f"{prefix}:brama-queues"
         self._announced: set[str] = set()
         self._room_asked_at = float("-inf")
         self._full: str | None = None
@@ -103,7 +104,10 @@ class BullQueue:
             if job is None or await job.getState() != "failed":
                 return False
             await self._client.hdel(self._queue(queue).toKey(job_id), "stc", "defa")
-            await job.retry("failed", {"resetAttemptsMade": True, "resetAttemptsStarted": True})
+            try:
+                await job.retry("failed", {"resetAttemptsMade": True, "resetAttemptsStarted": True})
+            except TypeError:  # BullMQ's way to say that somebody else was quicker
+                return False
             return True
 
     async def remove(self, queue: str, job_id: str) -> None:
@@ -188,7 +192,8 @@ def _view(queue: str, job: Any, state: str) -> JobView:
         progress=job.progress,
         result=job.returnvalue,
         error=job.failedReason or "",
-        stack=job.stacktrace[-1] if job.stacktrace else "",
+        stack=storable(job.stacktrace[-1]) if job.stacktrace else "",
         created_utc_ms=job.timestamp,
         finished_utc_ms=job.finishedOn or 0,
+        origin=job.opts.get(ORIGIN),
     )

@@ -54,6 +54,7 @@ class JobView:
         error: why it failed, or failed last.
         stack: the last traceback.
         finished_utc_ms: when it completed or failed for good; 0 before.
+        origin: as in NewJob.
     """
 
     queue: str
@@ -68,6 +69,7 @@ class JobView:
     stack: str
     created_utc_ms: int
     finished_utc_ms: int
+    origin: Json
 
 
 class JobQueue(Protocol):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobs.errors import PermanentError, RetryableError
 from jobs.job_type import AnyJobType
+from jobs.policy.texts import storable
 from jobs.policy.verdict import Cause, Failure
 
 #: Characters kept of an error's text, and of a traceback from its end, which says what happened.
@@ -32,8 +33,8 @@ Ending = Returned | Failure
 
 def failure_of(error: BaseException) -> Failure:
     """Return what a handler's exception means."""
-    text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
-    stack = "".join(traceback.format_exception(error))[-_STACK_CHARACTERS:]
+    text = storable(f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS])
+    stack = storable("".join(traceback.format_exception(error))[-_STACK_CHARACTERS:])
     match error:
         case PermanentError():
             return Failure(Cause.PERMANENT, text, stack)

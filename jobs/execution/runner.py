@@ -232,6 +232,7 @@ class Runner:
                 payload=job.data,
                 created_utc=job.created_utc_ms / 1000,
                 died_utc=utc_s(),
+                origin=job.origin,
             )
         )
         log.error("job.buried", **names, cause=failure.cause)

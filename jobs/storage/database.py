@@ -53,6 +53,8 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX dead_letters_untold ON dead_letters (letter_id)
             WHERE resolved_utc IS NULL AND told_died_utc IS NOT died_utc""",
     ),
+    # Who wants to know how the job ends, as JSON.
+    ("ALTER TABLE dead_letters ADD COLUMN origin TEXT NOT NULL DEFAULT 'null'",),
 )
 
 T = TypeVar("T")

@@ -13,12 +13,12 @@ from brama.clock import utc_s
 from jobs.policy.verdict import Cause
 from jobs.storage.database import Database
 
-_COLUMNS = "queue, job_id, attempt, name, cause, error, stack, payload, created_utc, died_utc"
-_NEW = f"INSERT INTO dead_letters ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = "queue, job_id, attempt, name, cause, error, stack, payload, origin, created_utc, died_utc"
+_NEW = f"INSERT INTO dead_letters ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #: The same attempt dies twice after a retry, which counts attempts anew: the letter is open again.
 _AGAIN = """ ON CONFLICT (queue, job_id, attempt) DO UPDATE SET
     cause = excluded.cause, error = excluded.error, stack = excluded.stack, payload = excluded.payload,
-    died_utc = excluded.died_utc, resolved_utc = NULL, note = ''"""
+    origin = excluded.origin, died_utc = excluded.died_utc, resolved_utc = NULL, note = ''"""
 
 _SUMMARY = """letter_id, queue, job_id, attempt, name, cause, error, length(payload) AS size_bytes,
     created_utc, died_utc, resolved_utc, note"""
@@ -43,6 +43,7 @@ class DeadLetter:
         letter_id: the number it is named by; 0 before it is stored.
         resolved_utc: when somebody dealt with it; None while it is open.
         note: how.
+        origin: who wants to know how the job ends, as in NewJob.
     """
 
     queue: str
@@ -58,6 +59,7 @@ class DeadLetter:
     letter_id: int = 0
     resolved_utc: float | None = None
     note: str = ""
+    origin: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,11 +264,12 @@ class DeadLetters:
 
 def _row(letter: DeadLetter) -> tuple[Any, ...]:
     return (
-        letter.queue, letter.job_id, letter.attempt, letter.name, letter.cause, letter.error, letter.stack,
-        json.dumps(letter.payload), letter.created_utc, letter.died_utc,
+        letter.queue, letter.job_id, letter.attempt, letter.name, letter.cause, letter.error,
+        letter.stack, json.dumps(letter.payload), json.dumps(letter.origin), letter.created_utc,
+        letter.died_utc,
     )  # fmt: skip
 
 
 def _letter(row: Row) -> DeadLetter:
-    fields = dict(row)
-    return DeadLetter(**fields | {"payload": json.loads(row["payload"]), "cause": Cause(row["cause"])})
+    read = {name: json.loads(row[name]) for name in ("payload", "origin")}
+    return DeadLetter(**dict(row) | read | {"cause": Cause(row["cause"])})

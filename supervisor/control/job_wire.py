@@ -185,7 +185,7 @@ def show_job(job: JobFacts, *, payload: bool) -> JobView:
         state=job.state,
         attempts=job.attempts_made,
         error=job.error,
-        stack=job.stack.encode(errors="backslashreplace").decode(),
+        stack=job.stack,
         created_utc=job.created_utc_ms / 1000,
         finished_utc=job.finished_utc_ms / 1000 if job.finished_utc_ms else None,
     )

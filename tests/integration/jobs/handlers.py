@@ -79,6 +79,8 @@ async def fail(payload: Work, context: JobContext) -> Done:
             return Done(said="at last")
         case "until" if payload.gate is not None and payload.gate.exists():
             return Done(said="now")
+        case "half":
+            raise PermanentError("no file \udcff")
         case "result":
             return {"not": "it"}  # type: ignore[return-value]
     raise ValueError("no good")

@@ -1,5 +1,6 @@
 """What operators do with queues and dead letters, on a real server."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.port import Failed
 from jobs.errors import EngineUnavailableError, NoSuchJobError
+from jobs.letters import Reconciler
 from jobs.operations import JobOperations, QueueView
 from jobs.policy.verdict import Cause
+from jobs.results import result_queue
 from jobs.storage.dead_letters import DeadLetter
 from tests.integration.jobs.processes import House
 from tests.integration.jobs.stage import QUEUE, Processing, consuming, new_job, redis
@@ -42,6 +45,7 @@ async def test_queues_are_those_configured_used_buried_and_kept(at: House, jobs:
     await at.queue.add(new_job("c", delay_ms=3_600_000))
     await bury(at, "x", queue="of-a-letter")
     await at.outbox.append(replace(new_job("d"), queue="of-the-outbox"))
+    await at.queue.add(replace(new_job("e"), queue=result_queue("a-master")))
     async with redis(at.server.url) as client:
         await client.rpush(f"bull:{QUEUE}:paused", "set-aside-by-an-older-bullmq")
     found = {each.name: each for each in await jobs.queues()}
@@ -82,6 +86,25 @@ async def test_a_retry_says_of_each_letter_what_came_of_it(at: House, jobs: JobO
     assert tally.problems == (f"letter {ids[1]}: job waits is waiting, there is nothing to retry",)
     assert await at.state(QUEUE, "forgotten") == "waiting"
     assert [each.letter_id for each in await page(jobs)] == [ids[1]]
+
+
+async def test_of_two_who_retry_a_job_at_once_one_is_told_that_it_waits(at: House, jobs: JobOperations):
+    (letter,) = await bury(at, "a")
+    async with consuming(at.server.url, Processing(Failed("no", ""))):
+        await at.queue.add(new_job("a"))
+        await at.wait_state(QUEUE, "a", "failed")
+    both = await asyncio.gather(*(jobs.retry([letter]) for _ in range(2)))
+    assert sorted(tally.count for tally in both) == [0, 1]
+    assert (await at.queue.counts(QUEUE))["waiting"] == 1
+
+
+async def test_a_stack_that_node_has_cut_within_a_character_gets_its_letter(at: House, jobs: JobOperations):
+    async with consuming(at.server.url, Processing(Failed("no", "stack"))), redis(at.server.url) as client:
+        await at.queue.add(new_job("a"))
+        await at.wait_state(QUEUE, "a", "failed")
+        await client.hset(f"bull:{QUEUE}:a", "stacktrace", '["cut \\ud83d"]')
+    assert await Reconciler(at.queue, at.letters, [QUEUE]).look() == 1
+    assert (await at.only_letter()).stack == "cut \\ud83d"
 
 
 async def test_nothing_is_done_if_one_of_the_letters_does_not_exist(at: House, jobs: JobOperations):

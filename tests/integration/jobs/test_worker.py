@@ -68,6 +68,7 @@ async def test_a_blocking_handler_longer_than_the_lock_runs_once(at: House, runn
     [
         (handlers.fail, "", 3, Cause.ERROR, "ValueError: no good"),
         (handlers.fail, "permanent", 1, Cause.PERMANENT, "PermanentError: never"),
+        (handlers.fail, "half", 1, Cause.PERMANENT, "PermanentError: no file \\udcff"),
         (handlers.fail, "cancelled", 3, Cause.ERROR, "CancelledError"),
         (handlers.fail, "exit", 3, Cause.ERROR, "SystemExit: 3"),
         (handlers.fail, "result", 1, Cause.BAD_RESULT, "said: Field required"),
@@ -208,11 +209,16 @@ async def test_a_letter_is_retried_resolved_and_cleaned(at: House, running: Runn
 
 
 async def test_a_letter_is_retried_when_the_engine_has_forgotten_its_job(at: House, running: Running):
-    job_id = await at.producer.enqueue(handlers.fail, Work(journal=at.journal, text="permanent"))
-    await at.wait_state("FAIL", job_id, "failed")
-    await at.queue.remove("FAIL", job_id)
+    gate = at.state_dir / "gate"
+    work = Work(journal=at.journal, text="until", gate=gate).model_dump(mode="json")
+    origin = {"reply_to": "replies", "extra": 7}
+    await at.queue.add(NewJob("FAIL", "a", "FAIL", work, 1, origin=origin))
+    await at.wait_state("FAIL", "a", "failed")
+    await at.queue.remove("FAIL", "a")
+    gate.touch()
     await retry(at.queue, at.letters, (await at.only_letter()).letter_id)
-    await await_until(lambda: len(at.lines()) == 2)
+    await at.wait_state("FAIL", "a", "completed")
+    assert (await at.queue.counts("replies"))["waiting"] == 2, "who asked is told of both ends"
 
 
 async def test_jobs_that_others_failed_get_a_letter(at: House):
