@@ -1,4 +1,4 @@
-"""The file in the state directory that holds what must not get lost: dead letters and the outbox.
+"""The file in the state directory that holds what must not get lost: dead letters, the outbox, LLM tasks.
 
 Every process that enqueues or runs jobs has it open; SQLite's write-ahead log keeps them apart. A commit is
 synced to disk before it is believed.
@@ -52,6 +52,16 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE dead_letters SET told_died_utc = died_utc",
         """CREATE INDEX dead_letters_untold ON dead_letters (letter_id)
             WHERE resolved_utc IS NULL AND told_died_utc IS NOT died_utc""",
+    ),
+    (
+        """CREATE TABLE llm_tasks (
+            job_id TEXT PRIMARY KEY,
+            body_hash TEXT NOT NULL,
+            status TEXT NOT NULL,
+            result TEXT,
+            error TEXT,
+            changed_utc REAL NOT NULL)""",
+        "CREATE INDEX llm_tasks_changed ON llm_tasks (changed_utc)",
     ),
 )
 
