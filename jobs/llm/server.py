@@ -90,9 +90,7 @@ class BackendServer:
             self.bind()
         assert self._listener is not None
         self._closing.callback(self._listener.close)
-        app = web.Application(
-            middlewares=[answer_errors, self._routes.guard], client_max_size=MAX_BODY_BYTES + 1
-        )
+        app = web.Application(middlewares=[answer_errors, self._routes.guard], client_max_size=MAX_BODY_BYTES)
         app.add_routes(self._routes.table())
         runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=_SHUTDOWN_S

@@ -59,7 +59,7 @@ class Backend:
             _, found = await self.status(task_id)
             return found if found["status"] in ("completed", "failed") else None
 
-        found = await await_until(ended, timeout_s, f"{task_id} to end")
+        found: dict[str, Any] | None = await await_until(ended, timeout_s, f"{task_id} to end")
         assert found is not None
         return found
 
@@ -77,10 +77,10 @@ def terms(**more: Any) -> BackendTerms:
 
 
 @asynccontextmanager
-async def backend(at: House, its: BackendTerms) -> AsyncIterator[Backend]:
+async def backend(at: House, its: BackendTerms, **more: Any) -> AsyncIterator[Backend]:
     """Serve until the block ends."""
     database = Database(at.state_dir)
-    server = BackendServer(its, at.producer, at.queue, database)
+    server = BackendServer(its, at.producer, at.queue, database, **more)
     await server.start()
     flushing = asyncio.create_task(at.producer.run())
     try:
