@@ -3,6 +3,7 @@
 Runs in: job worker.
 """
 
+import io
 import json
 
 import aiohttp
@@ -85,7 +86,7 @@ class CallbackSender:
                 auto_decompress=False,
             ) as session,
             session.post(
-                URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
+                URL(url, encoded=True), data=io.BytesIO(body), headers=headers, allow_redirects=False
             ) as response,
         ):
             await response.content.read(_ANSWER_BYTES)

@@ -6,6 +6,7 @@ while the engine is away, and of tasks that ended and are no longer in there.
 Runs in: master.
 """
 
+from brama.clock import Clock
 from brama.errors import StateError
 from brama.log import get_logger
 from jobs.engine.port import JobQueue, JobView
@@ -22,6 +23,8 @@ from jobs.storage.outbox import Outbox
 log = get_logger(__name__)
 
 _QUEUE = process_task.queue
+#: For how long an engine that did not answer is not asked again, which takes seconds if it hangs.
+_AWAY_BELIEVED_S = 1.0
 
 
 class Desk:
@@ -32,13 +35,18 @@ class Desk:
         queue: the engine.
         outbox: the producer's.
         ledger: what is known of tasks here.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, producer: Producer, queue: JobQueue, outbox: Outbox, ledger: TaskLedger) -> None:
+    def __init__(
+        self, producer: Producer, queue: JobQueue, outbox: Outbox, ledger: TaskLedger, clock: Clock
+    ) -> None:
         self._producer = producer
         self._queue = queue
         self._outbox = outbox
         self._ledger = ledger
+        self._clock = clock
+        self._believed_away_until = float("-inf")
 
     async def submit(self, request: TaskRequest, account: str) -> bool:
         """Take a task over, once; return False if its id stands for another one already.
@@ -60,6 +68,8 @@ class Desk:
                 body_hash=request.body_hash,
             )
             await self._producer.enqueue(process_task, payload, key=request.task_id)
+            if self._producer.degraded is None:  # the engine took it, so it is there
+                self._believed_away_until = float("-inf")
             task = await self._look(job_id)
         if task is not None and task.body_hash != request.body_hash:
             return False
@@ -110,8 +120,8 @@ class Desk:
     async def _find(self, job_id: str) -> TaskView | None:
         is_away: EngineUnavailableError | None = None
         try:
-            if job := await self._queue.find(_QUEUE, job_id):
-                return _view(job)
+            if task := await self._ask_engine(job_id):
+                return task
         except EngineUnavailableError as error:
             is_away = error
         if kept := await self._outbox.find(_QUEUE, job_id):
@@ -122,8 +132,17 @@ class Desk:
         if is_away:
             raise is_away
         # It may have gone from the outbox to the engine between the two looks.
-        job = await self._queue.find(_QUEUE, job_id)
-        return _view(job) if job else None
+        return await self._ask_engine(job_id)
+
+    async def _ask_engine(self, job_id: str) -> TaskView | None:
+        if self._clock() < self._believed_away_until:
+            raise EngineUnavailableError("the queue's server did not answer a moment ago")
+        try:
+            job = await self._queue.find(_QUEUE, job_id)
+        except EngineUnavailableError:
+            self._believed_away_until = self._clock() + _AWAY_BELIEVED_S
+            raise
+        return None if job is None else _view(job)
 
 
 def _job_id(task_id: str) -> str:

@@ -58,7 +58,7 @@ class BackendServer:
     ) -> None:
         self._terms = terms
         ledger = TaskLedger(database)
-        self._routes = Routes(terms, Desk(producer, queue, Outbox(database), ledger), clock)
+        self._routes = Routes(terms, Desk(producer, queue, Outbox(database), ledger, clock), clock)
         self._mourner = Mourner(producer, ledger)
         self._listener = listener
         self._closing = contextlib.AsyncExitStack()

@@ -1,7 +1,7 @@
 """A server that speaks OpenAI's chat completions, as far as a test wants it to."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,29 +12,37 @@ from tests.unit.jobs.llm.test_answer import CHART, METRIC
 GOOD = {"title": "Zebras", "summary": "They earn more.", "widgets": [METRIC, CHART]}
 
 
-class Model:
-    """Answers requests with ``script`` in turn, and with a good dashboard once that is used up.
+#: What the model says, a status with headers, or bytes that are sent in place of JSON.
+Line = str | tuple[int, dict[str, str]] | bytes
 
-    An item is what the model says, a status with headers, or bytes that are sent in place of JSON.
+
+class Model:
+    """Answers a question by the script of that name, line after line, then with a good dashboard.
+
+    A script's name is the last word of the question.
     """
 
-    def __init__(self, *script: str | tuple[int, dict[str, str]] | bytes) -> None:
-        self._script = list(script)
+    def __init__(self, scripts: Mapping[str, Sequence[Line]] | None = None) -> None:
+        self._scripts = {name: list(script) for name, script in (scripts or {}).items()}
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.url = ""
+
+    def count(self, name: str) -> int:
+        """Return how many requests came for one script."""
+        return sum(_script_of(request) == name for request in self.requests)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
         self.keys.append(request.headers.get("Authorization"))
-        match self._script.pop(0) if self._script else json.dumps(GOOD):
+        script = self._scripts.get(_script_of(body))
+        match script.pop(0) if script else json.dumps(GOOD):
             case bytes(raw):
                 return web.Response(body=raw, content_type="application/json")
             case (int(status), headers):  # services like to repeat what they did not like
-                return web.json_response(
-                    {"error": {"message": json.dumps(body)}}, status=status, headers=headers
-                )
+                echo = {"error": {"message": json.dumps(body)}}
+                return web.json_response(echo, status=status, headers=headers)
             case text:
                 message = {"role": "assistant", "content": text}
                 choice = {"index": 0, "finish_reason": "stop", "message": message}
@@ -43,14 +51,19 @@ class Model:
                 )
 
 
+def _script_of(body: dict[str, Any]) -> str:
+    question: str = body["messages"][-1]["content"]
+    return question.split()[-1]
+
+
 @asynccontextmanager
-async def serving(model: Model) -> AsyncIterator[Model]:
+async def serving(model: Model, port: int = 0) -> AsyncIterator[Model]:
     """Serve until the block ends."""
     app = web.Application()
     app.router.add_post("/{any:.*}", model.answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     model.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     try:

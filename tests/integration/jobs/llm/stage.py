@@ -72,6 +72,7 @@ def terms(**more: Any) -> BackendTerms:
         "callback_secret": SECRET,
         "mock_processing_s": 0.0,
         "environment": "test",
+        "requests_per_minute": 1_000_000,
     }
     return BackendTerms(**usual | more)
 

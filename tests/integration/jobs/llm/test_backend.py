@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,8 @@ def stopped(server: QueueServer) -> Iterator[None]:
 
 
 async def raw(service: Backend, data: bytes, **headers: str) -> tuple[int, dict[str, object]]:
-    usual = {"X-API-Key": KEY, "Content-Type": "application/json"}
-    async with service.session.post(
-        f"{service.url}/api/process", data=data, headers=usual | headers
-    ) as answer:
+    sent = {"X-API-Key": KEY, "Content-Type": "application/json"} | headers
+    async with service.session.post(f"{service.url}/api/process", data=BytesIO(data), headers=sent) as answer:
         return answer.status, await answer.json()
 
 

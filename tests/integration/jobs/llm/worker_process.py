@@ -38,7 +38,7 @@ class LlmWorker(Worker):
     """Installs the terms before any job is run."""
 
     def __init__(self, terms: BackendTerms, state_dir: Path) -> None:
-        super().__init__(load_types(MODULES), MODULES, os.environ["REDIS_URL"], state_dir, 2)
+        super().__init__(load_types(MODULES), MODULES, os.environ["REDIS_URL"], state_dir, 20)
         self._terms = terms
         self._folder = state_dir
 
