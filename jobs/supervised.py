@@ -58,7 +58,9 @@ def main(arguments: list[str]) -> int:
 async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> int:
     modules = list(terms.modules)
     url = terms.url.get_secret_value()
-    worker = Worker(load_types(modules), modules, url, terms.state_dir, terms.slots, terms.rates)
+    worker = Worker(
+        load_types(modules), modules, url, terms.state_dir, terms.slots, terms.rates, terms.backend
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     beating = asyncio.create_task(_beat(worker, fd, output))
     try:

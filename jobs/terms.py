@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_serializer
 
+from jobs.llm.terms import BackendTerms
 from jobs.policy.rates import Rates
 
 
@@ -20,6 +21,7 @@ class WorkerTerms(BaseModel):
         rates: of the limit that all types share (``jobs.limits``).
         url: the queue's server.
         state_dir: where dead letters and the outbox are.
+        backend: the terms of the LLM backend, None for workers that do not run its types.
         log_path: its log file.
         log_level: the least that is written: debug, info, warning or error.
         log_rotate_bytes: size above which the file is renamed and begun anew.
@@ -33,6 +35,7 @@ class WorkerTerms(BaseModel):
     rates: Rates
     url: SecretStr
     state_dir: Path
+    backend: BackendTerms | None
     log_path: Path
     log_level: str
     log_rotate_bytes: int

@@ -31,6 +31,8 @@ from jobs.execution.children import Children
 from jobs.execution.runner import Runner, Tally
 from jobs.job_type import AnyJobType
 from jobs.letters import Reconciler
+from jobs.llm.terms import BackendTerms
+from jobs.llm.workshop import install
 from jobs.policy.rates import Rates
 from jobs.producer import Producer
 from jobs.registry import Registry, load_types
@@ -61,6 +63,7 @@ class Worker:
         state_dir: where dead letters go.
         slots: jobs it runs at once.
         rates: of the limit that all types share.
+        backend: the terms of the LLM backend, for workers that run its types.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Worker:
         state_dir: Path,
         slots: int,
         rates: Rates = Rates(),
+        backend: BackendTerms | None = None,
     ) -> None:
         self._types = types
         self._modules = modules
@@ -78,6 +82,7 @@ class Worker:
         self._state_dir = state_dir
         self._slots = slots
         self._rates = rates
+        self._backend = backend
         self._stopping = asyncio.Event()
         self._runner: Runner | None = None
         #: A handler goes on that should have ended; only with its process does it.
@@ -105,6 +110,8 @@ class Worker:
             use_producer(producer)
             limits = RateLimits(self._url, self._rates)
             stack.push_async_callback(limits.close)
+            if self._backend is not None:
+                install(self._backend, database=database, producer=producer, limiter=limits.shared)
             runner = Runner(
                 self._types, children, letters, Results(producer), partial(_limiter, limits), self._be_unfit
             )

@@ -82,7 +82,7 @@ class BackendServer:
             raise ConfigError("jobs.backend.api_keys: is empty, nobody could ask; set ALLOWED_API_KEY")
         register_secrets(*self._terms.secrets)
         if self._listener is None:
-            self._listener = _bind(self._terms.host, self._terms.port)
+            self._listener = bind(self._terms.host, self._terms.port)
 
     async def start(self) -> None:
         """Serve. Binds first if that has not been done."""
@@ -119,7 +119,12 @@ async def _end(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=1.0)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ListenError: the address is taken, or none of this machine's.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

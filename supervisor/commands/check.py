@@ -37,6 +37,10 @@ def check_configuration(config: Path | None) -> int:
     from supervisor.control.policy.words import plural
 
     settings = load(config)
+    if settings.jobs.enabled:
+        from supervisor.job_queue.backend import backend_terms
+
+        backend_terms(settings)
     warned = warnings(settings)
     for warning in warned:
         sys.stderr.write(f"warning: {warning}\n")

@@ -5,6 +5,7 @@ Runs in: master.
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from jobs.engine.bullmq_worker import BullConsumer
 from jobs.engine.port import Completed, Failed, HandedBack, NewJob, Outcome, TakenJob
 from jobs.engine.programs import find_program
 from jobs.engine.server import LeftServer, QueueServer, locate_server
+from jobs.llm.server import BackendServer
 from jobs.operations import JobOperations
 from jobs.policy.ids import job_id_for
 from jobs.policy.rates import Rates
@@ -36,6 +38,7 @@ from jobs.terms import WorkerTerms
 from supervisor.fleet.boot import common_limits
 from supervisor.fleet.ports import JobOrder
 from supervisor.fleet.zygote_start import search_path
+from supervisor.job_queue.backend import LLM_MODULE, backend_terms
 from supervisor.job_queue.front import Deliver
 from supervisor.job_queue.survey import Survey
 from supervisor.job_workers.keeper import Keeper
@@ -85,9 +88,11 @@ class JobOffice:
         self._tasks: list[asyncio.Task[None]] = []
         #: What belongs to this master alone; what is being committed is finished first.
         self._closing = AsyncExitStack()
+        self._backend_terms = backend_terms(settings)
+        self._backend: BackendServer | None = None
         self._keeper = Keeper(
             self._command,
-            settings.jobs.workers if settings.jobs.modules else 0,
+            settings.jobs.workers if settings.jobs.modules or self._backend_terms else 0,
             _terms(settings),
             instance_of(settings.state_dir),
             self._left.workers,
@@ -150,6 +155,7 @@ class JobOffice:
         if self._named_url is None:
             self._server = QueueServer(find_program(), self._settings.state_dir)
             self._begin(self._keep_server(self._server), "jobs: server")
+        self._backend = await self._open_backend(producer, queue, database)
         self._begin(producer.run(), "jobs: outbox")
         self._begin(results.run(), "jobs: results")
 
@@ -187,18 +193,45 @@ class JobOffice:
         if self._server is not None:
             await self._server.stop()
 
+    async def _open_backend(
+        self, producer: Producer, queue: BullQueue, database: Database
+    ) -> BackendServer | None:
+        """Serve the LLM backend, if there is one; who connects meanwhile waits."""
+        left, terms = self._left, self._backend_terms
+        listener = None
+        if left.listener >= 0:
+            listener = socket.socket(fileno=left.listener)
+            if terms is None or left.address != (terms.host, terms.port):
+                listener.close()
+                listener = None
+        if terms is None:
+            return None
+        backend = BackendServer(terms, producer, queue, database, listener=listener)
+        backend.bind()
+        await backend.start()
+        self._closing.push_async_callback(backend.aclose)
+        host, port = backend.address
+        log.info("llm.listening", address=f"{host}:{port}", mock=terms.is_mock)
+        return backend
+
     def draft(self) -> JobsRecord:
         """Return what ``hand_over`` would, without descriptors."""
-        return JobsRecord(workers=self._keeper.draft())
+        return JobsRecord(address=self._address, workers=self._keeper.draft())
+
+    @property
+    def _address(self) -> tuple[str, int] | None:
+        terms = self._backend_terms
+        return None if terms is None else (terms.host, terms.port)
 
     async def hand_over(self) -> JobsRecord:
         """Let go of everything, which lives on, and return what the next master needs to go on with it."""
-        workers = self._keeper.hand_over()
+        listener = -1 if self._backend is None else self._backend.hand_over()
+        record = JobsRecord(workers=self._keeper.hand_over(), listener=listener, address=self._address)
         await self._closing.aclose()
         if self._server is None:
-            return JobsRecord(workers=workers)
+            return record
         server = await self._server.hand_over()
-        return JobsRecord(server_pid=server.pid, server_lock=server.lock, workers=workers)
+        return msgspec.structs.replace(record, server_pid=server.pid, server_lock=server.lock)
 
     def _server_state(self) -> tuple[int | None, str | None]:
         return (None if self._server is None else self._server.pid), self._trouble
@@ -255,11 +288,12 @@ class JobOffice:
         settings, jobs = self._settings, self._settings.jobs
         terms = WorkerTerms(
             title=f"brama: jobs {index}",
-            modules=jobs.modules,
+            modules=(*jobs.modules, *([] if self._backend_terms is None else [LLM_MODULE])),
             slots=jobs.concurrency,
             rates=Rates(jobs.limits.per_minute, jobs.limits.per_hour, jobs.limits.per_day),
             url=SecretStr(self._url),
             state_dir=settings.state_dir,
+            backend=self._backend_terms,
             log_path=settings.logs_dir / f"jobs_{index}.log",
             log_level=settings.log.level,
             log_rotate_bytes=settings.log.rotate_size,

@@ -36,7 +36,7 @@ class JobsRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         server_pid: the queue's server, 0 if there is none.
         server_lock: descriptor that holds its folder, -1 if there is none.
-        listener: of the LLM backend, -1 if there is none; ``address`` is what it was bound to.
+        listener: of the LLM backend, -1 if there is none; ``address`` is what the configuration said of it.
         workers: the worker processes.
     """
 

@@ -28,7 +28,7 @@ class CountingLimiter:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def take(self, key: str, *, again: bool = False) -> float:
+    async def take(self, key: str, *, ahead: bool = False) -> float:
         with self._path.open("a") as tokens:
             tokens.write(f"{key}\n")
         return 0.0
