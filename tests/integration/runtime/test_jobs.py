@@ -356,3 +356,22 @@ async def answered(result, context):
     assert (job.chat_id, job.update_id, job.name, job.payload) == (10, 5, "NEXT", b'{"text":"42"}')
     master.send(Enqueued(job.n, "k2"))
     master.wait_processed(7)
+
+
+def test_an_error_handler_knows_the_chat_of_a_result(start_bot, sent_texts):
+    failing = """
+async def answered(result, context):
+    raise ValueError(result.name)
+
+async def on_error(result, context):
+    context.chat_data["errors"] = 1
+    await context.bot.send_message(result.chat_id, f"{context.error} {context.chat_data} {context.user_data}")
+
+def add_error_handler(app):
+    app.add_error_handler(on_error)
+"""
+    text = script(failing).replace("app.run_polling()", "add_error_handler(app)\napp.run_polling()")
+    master: Master = start_bot(text)
+    master.wait_ready()
+    master.wait_processed(deliver_result(master, seq=7))
+    assert sent_texts() == ["ANSWER {'errors': 1} {}"]
