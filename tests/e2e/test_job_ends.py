@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -67,12 +68,19 @@ def kill_bot(fleet: Fleet) -> None:
 
 
 def kill_job_worker(fleet: Fleet) -> None:
-    """SIGKILL, and wait until it is gone."""
-    assert fleet.process is not None
-    children = psutil.Process(fleet.process.pid).children()
-    worker = next(each for each in children if "brama: jobs" in " ".join(each.cmdline()))
-    worker.kill()
-    wait_until(lambda: not lives(worker.pid), what="the end of the job worker")
+    """SIGKILL, as soon as it has the title that it gives itself, and wait until it is gone."""
+
+    def find() -> int | None:
+        for pid in fleet.children():
+            with suppress(psutil.Error):
+                if psutil.Process(pid).cmdline()[:1] == ["brama: jobs 1"]:
+                    return pid
+        return None
+
+    pid = wait_until(find, 60.0, what="a job worker")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not lives(pid), what="its end")
 
 
 def settled(fleet: Fleet, shop: Bot, answers: list[str]) -> None:
