@@ -269,7 +269,10 @@ async def _serve(
             background.start(report_progress(master, _say_progress))
         handover = None
         try:
-            await (fleet.start() if left is None else fleet.renew())
+            if left is None:
+                await fleet.start()
+            else:
+                background.start(fleet.renew())  # bots serve on, and a zygote that hangs holds up nothing
             _quieten_collector()
             reloader.open()
             background.start(reloader.serve_requests())

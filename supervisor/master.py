@@ -12,6 +12,7 @@ from brama.clock import Clock
 from brama.errors import BramaError
 from brama.ids import BotId, TelegramId
 from supervisor.control.policy.progress import UP
+from supervisor.control.policy.words import describe_unrenewed
 from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.status import (
     MasterState,
@@ -120,6 +121,8 @@ class RunningMaster:
         return Status(self._master(now), totals, workers, orphans, parts.webhook(), parts.platform())
 
     def _master(self, now: float) -> MasterStatus:
+        renewal = self._parts.fleet.renewal
+        unrenewed = [] if renewal.failure is None else [describe_unrenewed(len(renewal), renewal.failure)]
         return MasterStatus(
             pid=os.getpid(),
             version=self._version,
@@ -128,8 +131,9 @@ class RunningMaster:
             config=str(self._parts.reloader.settings.config_path),
             reload_problems=tuple((self._parts.reloader.failure or "").splitlines()),
             hot_restarts=self._hot_restarts,
-            renewing=self._parts.fleet.renewing,
-            restart_problems=tuple((self._parts.restarter.failure or "").splitlines()),
+            renewing=len(renewal),
+            restart_problems=(*(self._parts.restarter.failure or "").splitlines(), *unrenewed),
+            renewal_obstacle=renewal.obstacle,
         )
 
     def _worker(

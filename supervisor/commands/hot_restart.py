@@ -14,7 +14,7 @@ from brama.exit_codes import ExitCode
 from supervisor.commands.progress_line import ProgressLine
 from supervisor.commands.waiting import PAUSE_S
 from supervisor.control.client import ControlClient, MasterProcess
-from supervisor.control.policy.words import plural
+from supervisor.control.policy.words import describe_unrenewed, plural
 from supervisor.control.status import MasterStatus
 
 #: From the word of the running master to the first of the next one.
@@ -30,7 +30,8 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
 
     Raises:
         NoMasterError: none runs.
-        BramaError: the next master cannot take over, and nothing has changed; or the master has died.
+        BramaError: the next master cannot take over, and nothing has changed; or the master has died; or bots
+            cannot be restarted with the new code, and serve on.
     """
     began_at = monotonic_s()
     process = client.master_process()
@@ -46,7 +47,10 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
         while master.renewing or master.state != "running":
             if master.renewing < renewing:
                 renewing, changed_at = master.renewing, monotonic_s()
-            if monotonic_s() - changed_at > patience_s:
+            is_patient = monotonic_s() - changed_at <= patience_s
+            if master.renewal_obstacle and (master.restart_problems or not is_patient):
+                raise BramaError(_unrenewed(master, master.renewal_obstacle))
+            if not is_patient:
                 break
             line.show(f"restarting bots: {bots - master.renewing}/{bots}")
             select.select([], [], [], PAUSE_S)
@@ -56,6 +60,13 @@ def restart_hot(client: ControlClient, *, patience_s: float) -> int:
     if master.renewing:
         sys.stderr.write(f"{plural(master.renewing, 'bot')} still finish what they have begun\n")
     return ExitCode.OK
+
+
+def _unrenewed(master: MasterStatus, obstacle: str) -> str:
+    return (
+        f"the master is replaced (version {master.version}), but "
+        f"{describe_unrenewed(master.renewing, obstacle)}, and status shows when it is done"
+    )
 
 
 def _wait_taken_over(client: ControlClient, process: MasterProcess, hot_restarts: int) -> MasterStatus:

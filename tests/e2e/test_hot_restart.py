@@ -289,6 +289,77 @@ def test_bots_that_speak_otherwise_are_drained_first(fleet: Fleet, releases: Rel
     assert fleet.tally("shop").processed == 1
 
 
+#: Stops the first zygote of the next master before it has done anything.
+_STOPPING_ITS_ZYGOTE = """
+if "BRAMA_HANDOVER" in os.environ:
+    import signal
+    from supervisor.fleet import zygote_client
+
+    def start_stopped(*arguments, start=zygote_client.start_zygote):
+        zygote_client.start_zygote = start
+        started = start(*arguments)
+        started.popen.send_signal(signal.SIGSTOP)
+        return started
+
+    zygote_client.start_zygote = start_stopped
+    zygote_client.WARM_LIMIT_S = {limit_s}
+"""
+
+
+def test_bots_serve_on_until_a_zygote_can_be_used(fleet: Fleet, releases: Releases):
+    """The trial's zygote was of use, the next master's first ones are not."""
+    obstacle = fleet.folder / "obstacle"
+    (fleet.folder / "mood.py").write_text(
+        f"import os\nif os.path.exists({str(obstacle)!r}): raise RuntimeError('not today')\n"
+    )
+    fleet.sections["zygote"] = {"preload": ["mood"]}
+    shop, support = fleet.add("shop"), fleet.add("support")
+    fleet.start_and_wait()
+    before = {bot_id: fleet.pid(bot_id) for bot_id in fleet.bots}
+    releases.switch("two", f"if 'BRAMA_HANDOVER' in os.environ: open({str(obstacle)!r}, 'w').close()")
+    done = fleet.run("restart")
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert '2 bots serve on with the old code: zygote.preload: "mood" does not import' in done.stderr
+    assert "it is tried again by itself" in done.stderr
+    assert {bot_id: fleet.pid(bot_id) for bot_id in fleet.bots} == before
+    assert shop.ask("environment RELEASE") == "one"
+    master = fleet.status().master
+    assert (master.hot_restarts, master.renewing) == (1, 2)
+    assert any("not today" in problem for problem in master.restart_problems)
+    assert "the last hot restart is not through: " in fleet.run("status").stdout
+    obstacle.unlink()
+    wait_until(lambda: fleet.status().master.renewing == 0, 60.0, what="renewed bots")
+    assert {bot.ask("environment RELEASE") for bot in (shop, support)} == {"two"}
+    assert fleet.status().master.restart_problems == ()
+    assert fleet.stop() == 0
+
+
+def test_a_zygote_that_hangs_after_the_exec_is_replaced_and_bots_are_renewed(
+    fleet: Fleet, releases: Releases
+):
+    bot = fleet.add("shop")
+    fleet.start_and_wait()
+    releases.switch("two", _STOPPING_ITS_ZYGOTE.format(limit_s=10))
+    done = fleet.run("restart")
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert "1 bot serves on with the old code: the zygote was not warm within 10 s" in done.stderr
+    wait_until(lambda: fleet.status().master.renewing == 0, 60.0, what="a renewed bot")
+    assert bot.ask("environment RELEASE") == "two"
+    assert fleet.status().master.restart_problems == ()
+
+
+def test_a_stop_that_comes_while_the_next_zygote_hangs_is_obeyed(fleet: Fleet, releases: Releases):
+    bot = fleet.add("shop")
+    fleet.start_and_wait()
+    releases.switch("two", _STOPPING_ITS_ZYGOTE.format(limit_s=600))
+    assert fleet.process is not None
+    os.kill(fleet.process.pid, signal.SIGUSR2)
+    wait_until(lambda: fleet.status().master.hot_restarts == 1, 40.0, what="the next master")
+    assert bot.ask("environment RELEASE") == "one"
+    assert fleet.stop() == 0
+    assert fleet.tally("shop").processed == 1
+
+
 def test_a_stop_that_comes_during_the_trial_wins(fleet: Fleet, releases: Releases, tmp_path: Path):
     fleet.add("shop")
     fleet.start_and_wait()

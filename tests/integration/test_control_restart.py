@@ -91,6 +91,17 @@ def test_bots_that_are_still_busy_are_not_waited_for_for_ever(cli, master, proje
     assert err == "2 bots still finish what they have begun\n"
 
 
+@pytest.mark.parametrize("master_config", ["unwarmed.yaml"])
+def test_bots_that_cannot_be_renewed_are_not_said_to_be_busy(cli, master, project: Path):
+    code, out, err = cli("restart")
+    assert (code, out) == (ExitCode.FAILED, "")
+    [line] = said(err, project)
+    assert line.startswith("the master is replaced (version 0.1.0), but 2 bots serve on with the old code: ")
+    assert line.endswith(
+        ": the zygote is not warm yet; it is tried again by itself, and status shows when it is done"
+    )
+
+
 def test_cold_is_about_the_whole_fleet(cli, project: Path):
     code, _, err = cli("restart", "--cold", "shop")
     assert code == ExitCode.USAGE
