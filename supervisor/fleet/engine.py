@@ -148,7 +148,9 @@ class Engine:
                 self._do(member, effect)
             except Exception:  # of one bot, and of a neighbouring room: the fleet goes on
                 log.exception("fleet.effect_failed", bot=member.settings.id, effect=type(effect).__name__)
-        self.naps.note(member, event, before.phase)  # a new process is idle only since it was opened for updates
+        self.naps.note(
+            member, event, before.phase
+        )  # a new process is idle only since it was opened for updates
         self._note_sleep(member, before.phase)
         for successor, beginning in self._muster.departed(member):
             self.tell(successor, beginning)
