@@ -203,8 +203,12 @@ class RunningMaster:
 
     async def restart(self) -> RestartResult:
         """Begin a hot restart; returns when the next master has proven itself."""
-        proof = await self._parts.restarter.restart()
-        return RestartResult(os.getpid(), proof.version, self._hot_restarts)
+        restarter, settings = self._parts.restarter, self._parts.reloader.settings
+        proof = await restarter.restart()
+        patience_s = settings.stop.timeout + settings.limits.start_timeout
+        return RestartResult(
+            os.getpid(), proof.version, self._hot_restarts, restarter.retiring, patience_s=patience_s
+        )
 
     async def drop_orphan(self, telegram_id: int) -> int:
         """Purge what is kept of a bot that is not configured."""

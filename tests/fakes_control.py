@@ -178,7 +178,7 @@ class FakeMaster:
         if self.refusal is not None:
             raise BramaError(self.refusal)
         asyncio.get_running_loop().call_later(0.1, self.succeed)  # when this is answered
-        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts)
+        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts, patience_s=1.0)
 
     def be_replaced(self) -> None:
         """Be another one from now on, whose bots are to be renewed, and seen only after a moment."""

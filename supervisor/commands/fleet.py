@@ -142,7 +142,7 @@ def restart(
             from supervisor.commands.hot_restart import restart_hot
 
             try:
-                return restart_hot(project.client, patience_s=settings.limits.start_timeout)
+                return restart_hot(project.client)
             except NoMasterError:
                 sys.stderr.write(f"no master ran for {project.config_path}; starting one\n")
                 return _start_daemon(settings, program)

@@ -277,8 +277,7 @@ def test_bots_that_speak_otherwise_are_drained_first(fleet: Fleet, releases: Rel
     bot.send(f"hold {gate}")
     wait_until(lambda: fleet.worker("shop").in_flight == 1, what="the handler to begin")
     releases.switch("foreign", "import brama.messages; brama.messages.PROTOCOL_VERSION = 1_000")
-    assert fleet.process is not None
-    os.kill(fleet.process.pid, signal.SIGUSR2)
+    assert fleet.client.restart().retiring == ("shop",)
     fleet.wait_state("STOPPING", "shop")
     bot.send("1")
     wait_until(lambda: fleet.worker("shop").inbox == 2, what="the intake")
