@@ -108,8 +108,11 @@ def test_cold_is_about_the_whole_fleet(cli, project: Path):
     assert "is about the whole fleet, so it takes no BOT" in err
 
 
-def test_a_wrong_configuration_is_found_before_anybody_is_asked(cli, master, project: Path):
+def test_a_wrong_configuration_is_the_running_masters_to_refuse(cli, master, project: Path):
+    """Its status shows it then, and it may know variables that this shell does not."""
     (project / "shop.py").unlink()
-    code, out, err = cli("restart")
+    assert cli("restart")[0] == 0
+    code, out, err = cli("restart", "--cold")
     assert (code, out) == (ExitCode.CONFIG, "")
     assert "bots[0].script" in err
+    assert master.poll() is None
