@@ -114,6 +114,7 @@ class FakeMaster:
         #: What comes of a restart that has begun; and how many looks at the status are broken off then.
         self.succeed: Callable[[], None] = self.be_replaced
         self.breaks = 0
+        self.patience_s = 1.0
         self.renews = True
 
     def status(self) -> Status:
@@ -178,7 +179,7 @@ class FakeMaster:
         if self.refusal is not None:
             raise BramaError(self.refusal)
         asyncio.get_running_loop().call_later(0.1, self.succeed)  # when this is answered
-        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts, patience_s=1.0)
+        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts, patience_s=self.patience_s)
 
     def be_replaced(self) -> None:
         """Be another one from now on, whose bots are to be renewed, and seen only after a moment."""
@@ -236,6 +237,8 @@ async def _main(state_dir: Path, config: str = CONFIG) -> None:
             master.succeed = partial(os._exit, 1)
         case "busy":
             master.renews = False
+        case "waiting":
+            master.renews, master.patience_s = False, 600.0
         case "unwarmed":
             master.renews, master.succeed = False, master.fail_to_renew
     touched = (BotTouch("shop", "restart", ("script", "env")), BotTouch("news", "add"))

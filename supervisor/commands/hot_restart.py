@@ -33,8 +33,16 @@ def restart_hot(client: ControlClient) -> int:
         BramaError: the next master cannot take over, and nothing has changed; or the master has died; or bots
             cannot be restarted with the new code, and serve on.
     """
-    began_at = monotonic_s()
     process = client.master_process()
+    try:
+        return _restart(client, process)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"the restart of the master (pid {process.pid}) goes on; status shows how it ends\n")
+        raise
+
+
+def _restart(client: ControlClient, process: MasterProcess) -> int:
+    began_at = monotonic_s()
     try:
         begun = client.restart()
     except NoMasterError:
@@ -59,7 +67,8 @@ def restart_hot(client: ControlClient) -> int:
     took_s = monotonic_s() - began_at
     typer.echo(f"restarted (pid {master.pid}, version {master.version}) in {took_s:.1f} s")
     if master.renewing:
-        sys.stderr.write(f"{plural(master.renewing, 'bot')} still finish what they have begun\n")
+        finish = "finishes what it has" if master.renewing == 1 else "finish what they have"
+        sys.stderr.write(f"{plural(master.renewing, 'bot')} still {finish} begun\n")
     return ExitCode.OK
 
 

@@ -374,6 +374,22 @@ def test_a_stop_that_comes_during_the_trial_wins(fleet: Fleet, releases: Release
     assert fleet.children() == []
 
 
+def test_a_master_that_a_restart_has_started_is_listed_as_one_that_was_started(fleet: Fleet):
+    """Nobody who looks for it by name is to take it for a command that hangs."""
+    fleet.add("shop")
+    fleet.configure()
+    done = fleet.run("restart")
+    assert done.returncode == 0, done.stderr
+    assert "no master ran for " in done.stderr
+    try:
+        title = Path(f"/proc/{fleet.status().master.pid}/cmdline").read_bytes().split(b"\0")
+        assert title[-4:-1] == [b"--daemon", b"--config", bytes(fleet.config)]
+        assert b"start" in title
+        assert b"restart" not in title
+    finally:
+        assert fleet.run("stop").returncode == 0
+
+
 def test_a_bot_that_was_given_up_gets_another_chance(fleet: Fleet, tmp_path: Path):
     broken = tmp_path / "broken.py"
     broken.write_text("raise RuntimeError('a bug')\n")
