@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 
@@ -372,6 +373,27 @@ def test_a_stop_that_comes_during_the_trial_wins(fleet: Fleet, releases: Release
     wait_until(waiting.exists, what="the trial")
     assert fleet.stop() == 0
     assert fleet.children() == []
+
+
+def test_a_command_that_waits_for_the_trial_says_that_the_master_was_stopped(
+    fleet: Fleet, releases: Releases, tmp_path: Path
+):
+    """And starts no other in its place."""
+    fleet.add("shop")
+    fleet.start_and_wait()
+    waiting = tmp_path / "waiting"
+    before = f"import pathlib, signal; pathlib.Path({str(waiting)!r}).touch(); signal.pause()"
+    releases.switch("slow", f"if sys.argv[1] == 'prove':\n    {before}")
+    assert fleet.process is not None
+    with ThreadPoolExecutor() as threads:
+        restarting = threads.submit(fleet.run, "restart")
+        wait_until(waiting.exists, what="the trial")
+        assert fleet.run("stop").returncode == ExitCode.OK
+        done = restarting.result()
+    assert fleet.wait_ended() == 0
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert f"the master (pid {fleet.process.pid}) ended instead; its log says why" in done.stderr
+    assert fleet.run("status").returncode == ExitCode.NO_MASTER
 
 
 def test_a_master_that_a_restart_has_started_is_listed_as_one_that_was_started(fleet: Fleet):
