@@ -296,7 +296,10 @@ async def _serve(
             background.start(report_progress(master, _say_progress))
         handover = None
         try:
-            await (fleet.start() if left is None else fleet.renew())
+            if left is None:
+                await fleet.start()
+            else:
+                background.start(fleet.renew())  # bots serve on, and a zygote that hangs holds up nothing
             if jobs is not None:
                 jobs.start_workers()
             _quieten_collector()

@@ -13,6 +13,7 @@ from brama.errors import BramaError
 from brama.ids import BotId, TelegramId
 from supervisor.control.jobs_status import JobsStatus
 from supervisor.control.policy.progress import UP
+from supervisor.control.policy.words import describe_unrenewed
 from supervisor.control.ports import BotTouch, CommandResult, Health, ReloadResult, RestartResult, Verb
 from supervisor.control.status import (
     MasterState,
@@ -125,6 +126,8 @@ class RunningMaster:
         )
 
     def _master(self, now: float) -> MasterStatus:
+        renewal = self._parts.fleet.renewal
+        unrenewed = [] if renewal.failure is None else [describe_unrenewed(len(renewal), renewal.failure)]
         return MasterStatus(
             pid=os.getpid(),
             version=self._version,
@@ -133,8 +136,9 @@ class RunningMaster:
             config=str(self._parts.reloader.settings.config_path),
             reload_problems=tuple((self._parts.reloader.failure or "").splitlines()),
             hot_restarts=self._hot_restarts,
-            renewing=self._parts.fleet.renewing,
-            restart_problems=tuple((self._parts.restarter.failure or "").splitlines()),
+            renewing=len(renewal),
+            restart_problems=(*(self._parts.restarter.failure or "").splitlines(), *unrenewed),
+            renewal_obstacle=renewal.obstacle,
         )
 
     def _worker(
@@ -204,8 +208,12 @@ class RunningMaster:
 
     async def restart(self) -> RestartResult:
         """Begin a hot restart; returns when the next master has proven itself."""
-        proof = await self._parts.restarter.restart()
-        return RestartResult(os.getpid(), proof.version, self._hot_restarts)
+        restarter, settings = self._parts.restarter, self._parts.reloader.settings
+        proof = await restarter.restart()
+        patience_s = settings.stop.timeout + settings.limits.start_timeout
+        return RestartResult(
+            os.getpid(), proof.version, self._hot_restarts, restarter.retiring, patience_s=patience_s
+        )
 
     async def drop_orphan(self, telegram_id: int) -> int:
         """Purge what is kept of a bot that is not configured."""

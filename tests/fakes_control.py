@@ -142,9 +142,11 @@ class FakeMaster:
         #: Hot restarts, bots still to be renewed (one fewer with each look), why the last restart failed.
         self.hot_restarts = self.renewing = 0
         self.restart_problems: tuple[str, ...] = ()
+        self.renewal_obstacle: str | None = None
         #: What comes of a restart that has begun; and how many looks at the status are broken off then.
         self.succeed: Callable[[], None] = self.be_replaced
         self.breaks = 0
+        self.patience_s = 1.0
         self.renews = True
         self.jobs: JobsStatus | None = None
 
@@ -160,6 +162,7 @@ class FakeMaster:
             hot_restarts=self.hot_restarts,
             renewing=self.renewing,
             restart_problems=self.restart_problems,
+            renewal_obstacle=self.renewal_obstacle,
         )
         self.renewing -= self.renews and self.renewing > 0
         return msgspec.structs.replace(plain, master=master, orphans=tuple(self.orphans), jobs=self.jobs)
@@ -209,12 +212,18 @@ class FakeMaster:
         if self.refusal is not None:
             raise BramaError(self.refusal)
         asyncio.get_running_loop().call_later(0.1, self.succeed)  # when this is answered
-        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts)
+        return RestartResult(os.getpid(), "0.2.0", self.hot_restarts, patience_s=self.patience_s)
 
     def be_replaced(self) -> None:
         """Be another one from now on, whose bots are to be renewed, and seen only after a moment."""
         self.hot_restarts += 1
         self.renewing, self.breaks = len(self.workers), 2
+
+    def fail_to_renew(self, *problems: str) -> None:
+        """Be another one from now on, whose bots serve on as they are."""
+        self.be_replaced()
+        self.renewal_obstacle = "the zygote is not warm yet"
+        self.restart_problems = problems
 
     def fail_to_be_replaced(self) -> None:
         """Go on, and say why."""
@@ -263,6 +272,10 @@ async def _main(state_dir: Path, config: str = CONFIG) -> None:
             master.succeed = partial(os._exit, 1)
         case "busy":
             master.renews = False
+        case "waiting":
+            master.renews, master.patience_s = False, 600.0
+        case "unwarmed":
+            master.renews, master.succeed = False, master.fail_to_renew
     touched = (BotTouch("shop", "restart", ("script", "env")), BotTouch("news", "add"))
     master.reload_result = ReloadResult(touched, ("limits.max_workers",), ("api.port",), ("a warning",))
     server = serve(master, state_dir)

@@ -84,9 +84,15 @@ def _be_counterpart(pipe: socket.socket, address: socket.socket, rounds: int) ->
         code = asyncio.run(_play(pipe, address, rounds))
     except BaseException as error:
         with suppress(OSError):
-            address.send(" ".join(f"{type(error).__name__}: {error}".split()).encode()[:2000])
+            address.send(" ".join(_words(error).split()).encode()[:2000])
     finally:
         os._exit(code)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"it was not through after {LIMIT_S:g} s"
+    return f"{type(error).__name__}: {error}"
 
 
 async def _play(pipe: socket.socket, address: socket.socket, rounds: int) -> ExitCode:

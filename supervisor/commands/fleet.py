@@ -10,7 +10,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -135,18 +135,14 @@ def restart(
         if cold:
             raise typer.BadParameter("is about the whole fleet, so it takes no BOT", param_hint="--cold")
         return _command_bots(Verb.RESTART, bots, config)
-    settings = load(config)
-    program = find_program(sys.argv[0], os.environ)
-    with open_project(settings.config_path) as project:
-        if not cold:
-            from supervisor.commands.hot_restart import restart_hot
-
-            try:
-                return restart_hot(project.client, patience_s=settings.limits.start_timeout)
-            except NoMasterError:
-                sys.stderr.write(f"no master ran for {project.config_path}; starting one\n")
-                return _start_daemon(settings, program)
+    if cold:
+        load(config)  # before anything is stopped
+    with open_project(config) as project:
         try:
+            if not cold:
+                from supervisor.commands.hot_restart import restart_hot
+
+                return restart_hot(project.client)
             stopped = _stop_master(project)
         except NoMasterError:
             sys.stderr.write(f"no master ran for {project.config_path}; starting one\n")
@@ -154,7 +150,20 @@ def restart(
             typer.echo(f"stopped (pid {stopped.pid})")
             if not stopped.was_daemon:
                 sys.stderr.write("the master ran in the foreground; it comes back as a daemon\n")
-    return _start_daemon(settings, program)
+        return _become_start(find_program(sys.argv[0], os.environ), project.config_path)
+
+
+def _become_start(program: Path, config: Path) -> NoReturn:
+    """Go on as ``start --daemon``, so that the list of processes does not show a restart for ever.
+
+    Raises:
+        BramaError: it cannot be executed.
+    """
+    sys.stdout.flush()
+    try:
+        os.execv(program, [str(program), "start", "--daemon", "--config", str(config)])
+    except OSError as error:
+        raise BramaError(f"{program} cannot be executed: {error.strerror}; install it again") from None
 
 
 def _start_foreground(settings: "Settings", program: Path) -> int:

@@ -101,7 +101,7 @@ class _StatusCollector(Collector):
         yield GaugeMetricFamily("brama_reload_refused", "1 if the last reload was refused.", value=refused)
         refused = bool(master.restart_problems)
         yield GaugeMetricFamily(
-            "brama_hot_restart_refused", "1 if the last hot restart was refused.", value=refused
+            "brama_hot_restart_refused", "1 if the last hot restart was refused, or is stuck.", value=refused
         )
         yield CounterMetricFamily("brama_hot_restarts", "Hot restarts.", value=master.hot_restarts)
         yield GaugeMetricFamily(

@@ -64,12 +64,15 @@ class RestartResult:
     """A hot restart that is about to happen.
 
     ``pid`` is the master's and stays. ``version`` is that of the next one, ``hot_restarts`` how many there
-    were before.
+    were before. ``retiring`` are bots that finish what they have begun first, as the next one cannot go on
+    with them. ``patience_s`` is how long one bot may take, for that and for the start of its next process.
     """
 
     pid: int
     version: str
     hot_restarts: int
+    retiring: tuple[str, ...] = ()
+    patience_s: float = 150.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class FleetRoutes:
         return json_answer(await self._master.reload(dry_run=wish.dry_run))
 
     async def restart(self, _request: web.Request) -> web.Response:
-        """Begin a hot restart; answers when it is sure that the next master can take over."""
+        """Begin a hot restart; answers when it is sure that the next master can take over, or will."""
         return json_answer(await self._master.restart(), 202)
 
     async def drop_orphan(self, request: web.Request) -> web.Response:

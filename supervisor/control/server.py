@@ -15,11 +15,11 @@ from supervisor.control.answers import Handler, answer_errors, error_answer
 from supervisor.control.dead_letter_routes import DeadLetterRoutes
 from supervisor.control.job_ports import Jobs
 from supervisor.control.job_routes import JobRoutes
-from supervisor.control.listeners import bind_tcp, bind_unix
+from supervisor.control.listeners import bind_tcp
 from supervisor.control.policy.access import Request, decide_access
 from supervisor.control.ports import Master
 from supervisor.control.routes import READING, FleetRoutes
-from supervisor.control.socket_path import socket_path
+from supervisor.control.unix_endpoint import UnixEndpoint
 
 #: Requests are names and numbers.
 MAX_REQUEST_BYTES = 256 * 1024
@@ -56,7 +56,6 @@ class ControlServer:
         unix: socket.socket | None = None,
         tcp: socket.socket | None = None,
     ) -> None:
-        self._state_dir = state_dir
         self._host = host
         self._port = port
         self._token = token
@@ -65,9 +64,8 @@ class ControlServer:
         self._jobs = JobRoutes(jobs)
         self._closing = contextlib.AsyncExitStack()
         self._tcp = tcp
-        self._unix = unix
+        self._unix = UnixEndpoint(state_dir, unix)
         self._is_bound = False
-        self._handed_over = False
 
     @property
     def tcp_address(self) -> tuple[str, int]:
@@ -85,31 +83,24 @@ class ControlServer:
         Raises:
             BramaError: an address is not to be had, in one line.
         """
-        path = socket_path(self._state_dir)
-        if self._unix is not None and not path.exists():  # removed meanwhile: nobody would find it again
-            self._unix.close()
-            self._unix = None
         tcp = self._tcp or bind_tcp(self._host, self._port, self._token)
         try:
-            unix = self._unix or bind_unix(path, self._state_dir)
+            self._unix.bind()
         except BaseException:
             tcp.close()
             raise
-        self._tcp, self._unix, self._is_bound = tcp, unix, True
+        self._tcp, self._is_bound = tcp, True
         self._closing.callback(tcp.close)
-        self._closing.callback(self._unlink_own, path, os.stat(path).st_ino)
-        self._closing.callback(unix.close)
+        self._closing.callback(self._unix.close)
 
     async def start(self) -> None:
         """Serve. Binds first if that has not been done."""
         if not self._is_bound:
             self.bind()
         assert self._tcp is not None
-        assert self._unix is not None
         loop = asyncio.get_running_loop()
-        # create_server takes no unix socket under uvloop, create_unix_server takes no other under asyncio.
-        unix_server = await loop.create_unix_server(await self._protocol(guarded=False), sock=self._unix)
-        self._closing.callback(unix_server.close)
+        await self._unix.serve(await self._protocol(guarded=False))
+        self._closing.push_async_callback(self._unix.stop)
         tcp_server = await loop.create_server(await self._protocol(guarded=True), sock=self._tcp)
         self._closing.callback(tcp_server.close)
 
@@ -118,10 +109,8 @@ class ControlServer:
 
         Who connects after ``aclose`` waits for that one.
         """
-        assert self._unix is not None
         assert self._tcp is not None
-        self._handed_over = True
-        return os.dup(self._unix.fileno()), os.dup(self._tcp.fileno())
+        return self._unix.hand_over(), os.dup(self._tcp.fileno())
 
     async def aclose(self) -> None:
         """Stop listening, end open connections within SHUTDOWN_TIMEOUT_S, remove the unix socket."""
@@ -141,11 +130,6 @@ class ControlServer:
         self._closing.push_async_callback(runner.cleanup)
         assert runner.server is not None
         return runner.server
-
-    def _unlink_own(self, path: Path, inode: int) -> None:
-        with contextlib.suppress(OSError):
-            if not self._handed_over and path.stat().st_ino == inode:
-                path.unlink()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

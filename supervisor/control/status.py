@@ -28,8 +28,9 @@ class MasterStatus(msgspec.Struct, frozen=True):
 
     ``config`` is the absolute path of the configuration file. ``reload_problems`` says why the last reload
     changed nothing, a line for each problem; it is empty when the file was taken into use.
-    ``restart_problems`` says likewise why the last hot restart did not happen. ``hot_restarts`` counts those
-    that did, and ``renewing`` bots that still run in a process from before the last one.
+    ``restart_problems`` says likewise why the last hot restart did not happen, or is not through.
+    ``hot_restarts`` counts those that did, and ``renewing`` bots that still run in a process from before the
+    last one; ``renewal_obstacle`` says why none of them is restarted yet, and is None when they are.
     """
 
     pid: int
@@ -41,6 +42,7 @@ class MasterStatus(msgspec.Struct, frozen=True):
     hot_restarts: int = 0
     renewing: int = 0
     restart_problems: tuple[str, ...] = ()
+    renewal_obstacle: str | None = None
 
 
 class PlatformStatus(msgspec.Struct, frozen=True):

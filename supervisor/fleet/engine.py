@@ -142,13 +142,15 @@ class Engine:
         self.count(member, before.phase, member.worker.phase)
         self.arm(member)
         self.renewal.moved(member.settings.id, member.worker)
-        self.naps.note(member, event, before.phase)
         log_turn(member.settings.id, before.phase, member.worker)
         for effect in decided:
             try:
                 self._do(member, effect)
             except Exception:  # of one bot, and of a neighbouring room: the fleet goes on
                 log.exception("fleet.effect_failed", bot=member.settings.id, effect=type(effect).__name__)
+        self.naps.note(
+            member, event, before.phase
+        )  # a new process is idle only since it was opened for updates
         self._note_sleep(member, before.phase)
         for successor, beginning in self._muster.departed(member):
             self.tell(successor, beginning)

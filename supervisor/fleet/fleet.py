@@ -31,6 +31,7 @@ from supervisor.fleet.policy.model import Phase, Wanted
 from supervisor.fleet.policy.succession import inherit
 from supervisor.fleet.ports import Delivery, Ingress, JobDesk, Roll, Store, Zygote
 from supervisor.fleet.records import MemberRecord, draft_record, end_disowned
+from supervisor.fleet.renewal import Renewal
 from supervisor.fleet.room import Room
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
@@ -173,19 +174,16 @@ class Fleet:
         await self._begin()
 
     async def renew(self) -> None:
-        """Replace the processes that were taken over by those of a new zygote; without one they serve on."""
-        try:
-            await self._wait_warm()
-        except ZygoteError as error:
-            log.error("fleet.not_renewed", bots=self.renewing, detail=str(error))
-            return
-        log.info("fleet.renewing", bots=self.renewing)
-        self._engine.renewal.begin()
+        """Replace the processes that were taken over by those of a new zygote; returns once that has begun.
+
+        They serve on until there is one that can be used.
+        """
+        await self._engine.renewal.begin_when_warm(self._zygote.wait_warm)
 
     @property
-    def renewing(self) -> int:
-        """How many bots still have a process of the master before."""
-        return len(self._engine.renewal)
+    def renewal(self) -> Renewal:
+        """The bots that still have a process of the master before."""
+        return self._engine.renewal
 
     async def _begin(self) -> None:
         await self._save()

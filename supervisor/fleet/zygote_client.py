@@ -59,6 +59,8 @@ class _Life:
     process: ZygoteProcess
     warm: Warm | None = None
     warm_at: float = 0.0
+    #: Its failure has been told to who waits for it, in better words than its death will have.
+    is_told: bool = False
     heard_at: float = 0.0
     asked: "OrderedDict[_Key, _Request]" = field(default_factory=OrderedDict)
 
@@ -87,7 +89,8 @@ class ZygoteClient:
         self._started = started
         self._waiting: OrderedDict[_Key, _Request] = OrderedDict()
         self._life: _Life | None = None
-        self._first_warm: asyncio.Future[Warm] | None = None
+        #: Resolved by the first zygote that is warm, or by one that fails.
+        self._warmed: asyncio.Future[Warm] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._failures = 0
@@ -120,22 +123,30 @@ class ZygoteClient:
         Raises:
             ZygoteError: it cannot be executed.
         """
-        if self._first_warm is None:
-            self._first_warm = asyncio.get_running_loop().create_future()
+        if self._warmed is None:
+            self._warmed = asyncio.get_running_loop().create_future()
             try:
                 self._start()
             except OSError as error:
-                raise ZygoteError(f"the zygote cannot be started: {error}") from None
+                self._replace_later()
+                raise ZygoteError(_not_started(error)) from None
 
     async def wait_warm(self) -> Warm:
         """Start the first zygote unless ``launch`` did, and wait until it can fork.
+
+        After a failure others follow with growing waits; a further call waits for what becomes of the next.
 
         Raises:
             ZygoteError: it cannot be used as configured; the text names the key to change.
         """
         self.launch()
-        assert self._first_warm is not None
-        return await asyncio.shield(self._first_warm)
+        assert self._warmed is not None
+        try:
+            return await asyncio.shield(self._warmed)
+        except ZygoteError:
+            if self._closing is None:
+                self._warmed = asyncio.get_running_loop().create_future()
+            raise
 
     def fork(self, bot_id: BotId, generation: Generation, answer: Answer) -> None:
         """Ask for a process; ``answer`` is called once, later, in the loop."""
@@ -158,7 +169,7 @@ class ZygoteClient:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_future()
             self._cancel_timers()
-            self._refuse(ZygoteError("the supervisor stops before the zygote is warm"))
+            self._fail(ZygoteError("the supervisor stops before the zygote is warm"))
             if self._life:
                 self._life.process.kill()
             else:
@@ -182,6 +193,7 @@ class ZygoteClient:
             self._start()
         except OSError as error:
             log.error("zygote.failed", detail=str(error))
+            self._fail(ZygoteError(_not_started(error)))
             self._replace_later()
 
     def _replace_later(self) -> None:
@@ -198,12 +210,12 @@ class ZygoteClient:
                 life.warm, life.warm_at, self._trouble = message, life.heard_at, None
                 self._cancel_timers()  # the watchdog's limit was that of a warm-up
                 log.info("zygote.warmed", pid=message.pid, warm_up_ms=round(message.warm_up_ms))
-                if self._first_warm is not None and not self._first_warm.done():
-                    self._first_warm.set_result(message)
+                if self._warmed is not None and not self._warmed.done():
+                    self._warmed.set_result(message)
             case Refused(detail):
                 log.error("zygote.refused", detail=detail)
                 self._trouble = detail
-                self._refuse(ZygoteError(detail))
+                self._fail(ZygoteError(detail), life)
             case Forked(bot_id, generation, pid):
                 self._answer_born(life, (BotId(bot_id), Generation(generation)), pid)
             case ForkFailed(bot_id, generation, detail):
@@ -222,18 +234,20 @@ class ZygoteClient:
         log.warning("zygote.died", pid=life.process.pid, how=how, unanswered=len(life.asked))
         self._trouble = self._trouble or f"the zygote ended ({how}) and is being replaced"
         if life.warm is None:
-            if how != _KILLED or self._failures + 1 >= KILLED_AT_START:
+            if not life.is_told and (how != _KILLED or self._failures + 1 >= KILLED_AT_START):
                 words = f"the zygote ended before it was warm ({how}); master.log shows what it wrote"
-                self._refuse(ZygoteError(words))
+                self._fail(ZygoteError(words))
         elif monotonic_s() - life.warm_at >= FORGIVEN_AFTER_S:
             self._failures = 0
         self._replace_later()
 
-    def _refuse(self, error: ZygoteError) -> None:
-        """Fail the start of the master; later on it is a matter of trying again."""
-        if self._first_warm is not None and not self._first_warm.done():
-            self._first_warm.set_exception(error)
-            self._first_warm.exception()  # retrieved: whoever waits is told all the same
+    def _fail(self, error: ZygoteError, life: _Life | None = None) -> None:
+        """Tell who waits for a warm zygote; later on it is a matter of trying again."""
+        if life is not None:
+            life.is_told = True
+        if self._warmed is not None and not self._warmed.done():
+            self._warmed.set_exception(error)
+            self._warmed.exception()  # retrieved: whoever waits is told all the same
 
     def _take_back(self, key: _Key, request: _Request) -> None:
         """A request of a dead zygote: nobody answers it, and a half-born worker sees its pipe end."""
@@ -263,7 +277,8 @@ class ZygoteClient:
             return
         log.error("zygote.hung", pid=life.process.pid, silent_s=round(silent_s))
         if life.warm is None:
-            self._refuse(ZygoteError(f"the zygote was not warm within {limit_s:g} s; is it zygote.preload?"))
+            words = f"the zygote was not warm within {limit_s:g} s; is it zygote.preload?"
+            self._fail(ZygoteError(words), life)
         life.process.kill()
 
     def _cancel_timers(self) -> None:
@@ -320,3 +335,7 @@ class ZygoteClient:
         while self._waiting:
             _, request = self._waiting.popitem(last=False)
             request.answer(detail)
+
+
+def _not_started(error: OSError) -> str:
+    return f"the zygote cannot be started: {error}"

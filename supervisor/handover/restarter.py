@@ -55,6 +55,10 @@ class Restarter:
         self._hand_over = hand_over
         self._requested = requested
         self._running: asyncio.Task[Proof] | None = None
+        #: Resolved when it is sure that the next master can take over, and bots are waited for.
+        self._proven: asyncio.Future[Proof] | None = None
+        #: Bots that finish what they have begun before that.
+        self.retiring: tuple[BotId, ...] = ()
         #: What has proven itself last; links are resolved.
         self.proven = program
         #: Why the last hot restart did not happen, one line for each problem.
@@ -78,18 +82,23 @@ class Restarter:
                 log.exception("master.restart_failed")
 
     async def restart(self) -> Proof:
-        """Begin a hot restart; returns once the next master has proven itself, just before it takes over.
+        """Begin a hot restart; returns once the next master has proven itself.
 
+        It takes over as soon as those of ``retiring`` have ended; what keeps it from that is in ``failure``.
         A request that comes during another one, or while the master is being replaced, joins it.
 
         Raises:
             ConfigError: the configuration is of no use to the next master; nothing has changed.
             BramaError: it could not take over; nothing has changed.
         """
-        if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(self._restart())
+        if self._running is None or self._proven is None:
+            loop = asyncio.get_running_loop()
+            self._proven = proven = loop.create_future()
+            self._running = loop.create_task(self._restart(proven))
             self._running.add_done_callback(self._ended)
-        return await asyncio.shield(self._running)
+        running, proven = self._running, self._proven
+        await asyncio.wait([running, proven], return_when=asyncio.FIRST_COMPLETED)
+        return proven.result() if proven.done() else running.result()
 
     async def aclose(self) -> None:
         """End a trial that is under way."""
@@ -97,7 +106,7 @@ class Restarter:
             running.cancel()
             await asyncio.wait([running])
 
-    async def _restart(self) -> Proof:
+    async def _restart(self, proven: "asyncio.Future[Proof]") -> Proof:
         log.info("master.trying", program=str(self._program))
         try:
             if (stalled := self._stalled()) is not None:
@@ -109,7 +118,13 @@ class Restarter:
                     f"version {proof.version} reads another handover ({proof.format}) than this one writes "
                     f"({FORMAT}); stop the master and start it"
                 )
-            await self._fleet.retire(ended_by(proof, self._draft().bots))
+            bots = self._draft().bots
+            ended = ended_by(proof, bots)
+            self.retiring = tuple(BotId(bot.bot_id) for bot in bots if bot.process and bot.bot_id in ended)
+            if self.retiring:
+                log.info("master.retiring", bots=self.retiring)
+                proven.set_result(proof)
+            await self._fleet.retire(ended)
             self.proven = program
             if not self._hand_over():
                 raise BramaError("the master is stopping")

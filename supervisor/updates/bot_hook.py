@@ -15,7 +15,7 @@ from brama.redaction import redact
 from supervisor.updates.bot_caller import BotCaller, IntakeServices
 from supervisor.updates.hook_terms import hook_for, secret_for
 from supervisor.updates.identity import Identity
-from supervisor.updates.ingress import IngressStatus
+from supervisor.updates.ingress import IngressState, IngressStatus
 from supervisor.updates.ingress_log import log_change
 from supervisor.updates.model import CommitFailedError
 from supervisor.updates.policy import hook_info, polling, registration, replies
@@ -66,7 +66,7 @@ class BotHook:
         self._identity = Identity(bot, settings.telegram.base_url, self._caller, services)
         self._record_key = f"webhook/{bot.telegram_id}@{settings.telegram.base_url}"
         self._state = Registration()
-        self._since = services.clock()
+        self._since = self._began_at = services.clock()
         #: Until when Telegram's last failure may matter.
         self._error_until = -math.inf
         #: Set when something changed that the registration hangs on.
@@ -105,8 +105,14 @@ class BotHook:
             self._keep(Record(self._state.record.fingerprint, self._state.record.facts, asked_for))
             self._changed.set()
 
+    def heard(self) -> None:
+        """A delivery has come: if Telegram seemed not to get through, that is over, and looked at now."""
+        if self._state.is_registered and self._state.ingress is IngressState.OUTAGE:
+            self._changed.set()
+
     def begin(self) -> None:
         """Prepare for ``run``: what is registered is known from disk."""
+        self._began_at = self._services.clock()
         self._identity.recall()
         record = hook_info.read_record(self._services.ledger.recall_one(self._record_key))
         self._show(self._begun(record, is_identified=self._identity.is_known))
@@ -186,13 +192,14 @@ class BotHook:
         seen_at = self._sightings.last_seen_at(self._bot.id)
         refused_at = self._sightings.last_refused_at(self._bot.id)
         seen_ago_s, set_ago_s = (None if at is None else now - at for at in (seen_at, set_at))
+        up_ago_s = now - self._began_at
         return registration.Inspected(
             info,
             hook.url,
             hook.fingerprint,
             # Where it delivers to somebody else's address, it is that which it may fail to reach.
             is_unreachable=info.url == hook.url
-            and hook_info.is_unreachable(info, now_utc, seen_ago_s, set_ago_s),
+            and hook_info.is_unreachable(info, now_utc, seen_ago_s, set_ago_s, up_ago_s),
             is_refused=refused_at is not None and refused_at > (set_at or 0.0),
             is_watchful=self._settings.webhook.auto_switch,
             crowd=self._services.crowd(),

@@ -124,6 +124,7 @@ class BotIngress:
         """Commit an update that was delivered, whatever the mode: it may have been on its way for long."""
         if not self._is_open:
             return Arrival.CLOSED
+        self._hook.heard()
         if self._is_full():
             return Arrival.FULL
         try:

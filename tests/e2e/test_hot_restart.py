@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 
@@ -235,14 +236,16 @@ def test_a_wrong_configuration_is_told_in_full(fleet: Fleet):
     fleet.entries["shop"]["cwd"] = "/nowhere"
     fleet.sections["limits"] = {"max_workers": "many"}
     fleet.configure()
-    os.kill(fleet.process.pid if fleet.process else 0, signal.SIGUSR2)
-    wait_until(lambda: fleet.status().master.restart_problems, what="a refusal")
+    assert fleet.run("restart").returncode == ExitCode.CONFIG
     problems = fleet.status().master.restart_problems
     assert [any(key in line for line in problems) for key in ("bots[0].cwd", "limits.max_workers")] == [
         True
     ] * 2
     assert "the last hot restart did not happen: " in fleet.run("status").stdout
-    assert fleet.run("restart").returncode == ExitCode.CONFIG
+    del fleet.entries["shop"]["cwd"], fleet.sections["limits"]
+    fleet.configure()
+    restart(fleet)
+    assert fleet.status().master.restart_problems == ()
 
 
 def test_another_state_folder_or_bot_api_needs_a_stop(fleet: Fleet, tmp_path: Path):
@@ -277,14 +280,84 @@ def test_bots_that_speak_otherwise_are_drained_first(fleet: Fleet, releases: Rel
     bot.send(f"hold {gate}")
     wait_until(lambda: fleet.worker("shop").in_flight == 1, what="the handler to begin")
     releases.switch("foreign", "import brama.messages; brama.messages.PROTOCOL_VERSION = 1_000")
-    assert fleet.process is not None
-    os.kill(fleet.process.pid, signal.SIGUSR2)
+    assert fleet.client.restart().retiring == ("shop",)
     fleet.wait_state("STOPPING", "shop")
     bot.send("1")
     wait_until(lambda: fleet.worker("shop").inbox == 2, what="the intake")
     gate.touch()
     wait_until(lambda: fleet.status().master.hot_restarts == 1, 40.0, what="the next master")
     assert bot.wait_answers(1) == ["held until gate"]
+    assert fleet.stop() == 0
+    assert fleet.tally("shop").processed == 1
+
+
+#: Stops the first zygote of the next master before it has done anything.
+_STOPPING_ITS_ZYGOTE = """
+if "BRAMA_HANDOVER" in os.environ:
+    import signal
+    from supervisor.fleet import zygote_client
+
+    def start_stopped(*arguments, start=zygote_client.start_zygote):
+        zygote_client.start_zygote = start
+        started = start(*arguments)
+        started.popen.send_signal(signal.SIGSTOP)
+        return started
+
+    zygote_client.start_zygote = start_stopped
+    zygote_client.WARM_LIMIT_S = {limit_s}
+"""
+
+
+def test_bots_serve_on_until_a_zygote_can_be_used(fleet: Fleet, releases: Releases):
+    """The trial's zygote was of use, the next master's first ones are not."""
+    obstacle = fleet.folder / "obstacle"
+    (fleet.folder / "mood.py").write_text(
+        f"import os\nif os.path.exists({str(obstacle)!r}): raise RuntimeError('not today')\n"
+    )
+    fleet.sections["zygote"] = {"preload": ["mood"]}
+    shop, support = fleet.add("shop"), fleet.add("support")
+    fleet.start_and_wait()
+    before = {bot_id: fleet.pid(bot_id) for bot_id in fleet.bots}
+    releases.switch("two", f"if 'BRAMA_HANDOVER' in os.environ: open({str(obstacle)!r}, 'w').close()")
+    done = fleet.run("restart")
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert '2 bots serve on with the old code: zygote.preload: "mood" does not import' in done.stderr
+    assert "it is tried again by itself" in done.stderr
+    assert {bot_id: fleet.pid(bot_id) for bot_id in fleet.bots} == before
+    assert shop.ask("environment RELEASE") == "one"
+    master = fleet.status().master
+    assert (master.hot_restarts, master.renewing) == (1, 2)
+    assert any("not today" in problem for problem in master.restart_problems)
+    assert "the last hot restart is not through: " in fleet.run("status").stdout
+    obstacle.unlink()
+    wait_until(lambda: fleet.status().master.renewing == 0, 60.0, what="renewed bots")
+    assert {bot.ask("environment RELEASE") for bot in (shop, support)} == {"two"}
+    assert fleet.status().master.restart_problems == ()
+    assert fleet.stop() == 0
+
+
+def test_a_zygote_that_hangs_after_the_exec_is_replaced_and_bots_are_renewed(
+    fleet: Fleet, releases: Releases
+):
+    bot = fleet.add("shop")
+    fleet.start_and_wait()
+    releases.switch("two", _STOPPING_ITS_ZYGOTE.format(limit_s=10))
+    done = fleet.run("restart")
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert "1 bot serves on with the old code: the zygote was not warm within 10 s" in done.stderr
+    wait_until(lambda: fleet.status().master.renewing == 0, 60.0, what="a renewed bot")
+    assert bot.ask("environment RELEASE") == "two"
+    assert fleet.status().master.restart_problems == ()
+
+
+def test_a_stop_that_comes_while_the_next_zygote_hangs_is_obeyed(fleet: Fleet, releases: Releases):
+    bot = fleet.add("shop")
+    fleet.start_and_wait()
+    releases.switch("two", _STOPPING_ITS_ZYGOTE.format(limit_s=600))
+    assert fleet.process is not None
+    os.kill(fleet.process.pid, signal.SIGUSR2)
+    wait_until(lambda: fleet.status().master.hot_restarts == 1, 40.0, what="the next master")
+    assert bot.ask("environment RELEASE") == "one"
     assert fleet.stop() == 0
     assert fleet.tally("shop").processed == 1
 
@@ -300,6 +373,43 @@ def test_a_stop_that_comes_during_the_trial_wins(fleet: Fleet, releases: Release
     wait_until(waiting.exists, what="the trial")
     assert fleet.stop() == 0
     assert fleet.children() == []
+
+
+def test_a_command_that_waits_for_the_trial_says_that_the_master_was_stopped(
+    fleet: Fleet, releases: Releases, tmp_path: Path
+):
+    """And starts no other in its place."""
+    fleet.add("shop")
+    fleet.start_and_wait()
+    waiting = tmp_path / "waiting"
+    before = f"import pathlib, signal; pathlib.Path({str(waiting)!r}).touch(); signal.pause()"
+    releases.switch("slow", f"if sys.argv[1] == 'prove':\n    {before}")
+    assert fleet.process is not None
+    with ThreadPoolExecutor() as threads:
+        restarting = threads.submit(fleet.run, "restart")
+        wait_until(waiting.exists, what="the trial")
+        assert fleet.run("stop").returncode == ExitCode.OK
+        done = restarting.result()
+    assert fleet.wait_ended() == 0
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert f"the master (pid {fleet.process.pid}) ended instead; its log says why" in done.stderr
+    assert fleet.run("status").returncode == ExitCode.NO_MASTER
+
+
+def test_a_master_that_a_restart_has_started_is_listed_as_one_that_was_started(fleet: Fleet):
+    """Nobody who looks for it by name is to take it for a command that hangs."""
+    fleet.add("shop")
+    fleet.configure()
+    done = fleet.run("restart")
+    assert done.returncode == 0, done.stderr
+    assert "no master ran for " in done.stderr
+    try:
+        title = Path(f"/proc/{fleet.status().master.pid}/cmdline").read_bytes().split(b"\0")
+        assert title[-4:-1] == [b"--daemon", b"--config", bytes(fleet.config)]
+        assert b"start" in title
+        assert b"restart" not in title
+    finally:
+        assert fleet.run("stop").returncode == 0
 
 
 def test_a_bot_that_was_given_up_gets_another_chance(fleet: Fleet, tmp_path: Path):

@@ -1,13 +1,19 @@
 """``restart`` as a command: what it waits for, and what it says when there is nothing to wait for."""
 
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from brama.errors import NoMasterError
 from brama.exit_codes import ExitCode
+from supervisor.control.client import ControlClient
+from tests.fixtures.fleet import COMMAND
 from tests.integration.test_control_cli import cli as cli
 from tests.integration.test_control_cli import master as master
+from tests.waiting import wait_until
 
 TOKEN = "1001:AAtesttesttesttesttesttesttesttest"
 
@@ -91,14 +97,53 @@ def test_bots_that_are_still_busy_are_not_waited_for_for_ever(cli, master, proje
     assert err == "2 bots still finish what they have begun\n"
 
 
+@pytest.mark.parametrize("master_config", ["unwarmed.yaml"])
+def test_bots_that_cannot_be_renewed_are_not_said_to_be_busy(cli, master, project: Path):
+    code, out, err = cli("restart")
+    assert (code, out) == (ExitCode.FAILED, "")
+    [line] = said(err, project)
+    assert line.startswith("the master is replaced (version 0.1.0), but 2 bots serve on with the old code: ")
+    assert line.endswith(
+        ": the zygote is not warm yet; it is tried again by itself, and status shows when it is done"
+    )
+
+
 def test_cold_is_about_the_whole_fleet(cli, project: Path):
     code, _, err = cli("restart", "--cold", "shop")
     assert code == ExitCode.USAGE
     assert "is about the whole fleet, so it takes no BOT" in err
 
 
-def test_a_wrong_configuration_is_found_before_anybody_is_asked(cli, master, project: Path):
+def test_a_wrong_configuration_is_the_running_masters_to_refuse(cli, master, project: Path):
+    """Its status shows it then, and it may know variables that this shell does not."""
     (project / "shop.py").unlink()
-    code, out, err = cli("restart")
+    assert cli("restart")[0] == 0
+    code, out, err = cli("restart", "--cold")
     assert (code, out) == (ExitCode.CONFIG, "")
     assert "bots[0].script" in err
+    assert master.poll() is None
+
+
+@pytest.mark.parametrize("master_config", ["waiting.yaml"])
+def test_a_wait_that_is_interrupted_says_that_the_restart_goes_on(master, project: Path):
+    """As Ctrl-C does."""
+    waiting = subprocess.Popen(
+        [COMMAND, "restart"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    client = ControlClient(project / "state" / "brama.sock")
+
+    def has_begun() -> bool:
+        with suppress(NoMasterError):  # in the moment of the change
+            return client.status().master.hot_restarts > 0
+        return False
+
+    wait_until(has_begun, what="its beginning")
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=60)
+    assert (waiting.returncode, out) == (130, "")
+    assert err == f"the restart of the master (pid {master.pid}) goes on; status shows how it ends\n"
+    assert master.poll() is None

@@ -111,3 +111,15 @@ def test_what_makes_it_useless_is_told_to_the_master(tmp_path):
         assert master.process.wait(60) == 78
     finally:
         master.close()
+
+
+def test_a_rehearsal_that_takes_too_long_says_so():
+    """Its bot answers nothing, as one that was stopped does."""
+    done = _python(
+        "import os\n"
+        "from bot_worker.rehearsal import counterpart\n"
+        "counterpart.LIMIT_S = 0.3\n"
+        "with counterpart.counterpart(1) as stage:\n"
+        "    while os.read(stage.pipe_fd, 65536): pass\n"
+    )
+    assert "ZygoteError: a bot does not run in the zygote: it was not through after 0.3 s" in done.stderr

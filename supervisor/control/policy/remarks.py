@@ -25,9 +25,10 @@ def remarks(status: Status) -> Iterator[str]:
     if (more := len(status.orphans) - MAX_ORPHANS) > 0:
         yield f"and {plural(more, 'removed bot')} more; see brama-supervisor orphans list"
     master = status.master
+    restart = "did not happen" if master.renewal_obstacle is None else "is not through"
     for what, problems in (
         ("the last reload changed nothing", master.reload_problems),
-        ("the last hot restart did not happen", master.restart_problems),
+        (f"the last hot restart {restart}", master.restart_problems),
     ):
         if problems:
             more_said = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -36,6 +36,12 @@ def plural(count: int, noun: str) -> str:
     return f"{spell_count(count)} {noun}" + ("" if count == 1 else "s")
 
 
+def describe_unrenewed(bots: int, why: str) -> str:
+    """Return that bots go on with the code before a hot restart, and why."""
+    serve = "serves" if bots == 1 else "serve"
+    return f"{plural(bots, 'bot')} {serve} on with the old code: {why}; it is tried again by itself"
+
+
 def enumerate_words(words: Sequence[str], limit: int = 5) -> str:
     """Return ``a, b and c``, or the first ``limit`` of more: ``a, b and 7 more``."""
     shown = list(words[:limit])

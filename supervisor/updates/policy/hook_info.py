@@ -112,7 +112,11 @@ def error_ago_s(info: Info, now_utc: float) -> float | None:
 
 
 def is_unreachable(
-    info: Info, now_utc: float, seen_ago_s: float | None, set_ago_s: float | None = None
+    info: Info,
+    now_utc: float,
+    seen_ago_s: float | None,
+    set_ago_s: float | None = None,
+    up_ago_s: float | None = None,
 ) -> bool:
     """Return whether Telegram fails to get through to us.
 
@@ -124,11 +128,14 @@ def is_unreachable(
         now_utc: epoch seconds, by the clock that dates errors: Telegram's.
         seen_ago_s: seconds since the bot's last request with the right secret, None: there was none.
         set_ago_s: seconds since the webhook was set, which leaves an earlier error standing; None: not known.
+        up_ago_s: seconds since the bot is listened for: before, Telegram could not but fail; None: for ever.
     """
     ago_s = error_ago_s(info, now_utc)
     if not info.pending_update_count or ago_s is None:
         return False
     if ago_s > ERROR_MEMORY_S or (set_ago_s is not None and ago_s > set_ago_s + SKEW_S):
+        return False
+    if up_ago_s is not None and ago_s > up_ago_s - SKEW_S:
         return False
     return seen_ago_s is None or seen_ago_s > ago_s + SKEW_S
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
+from brama.clock import monotonic_s
 from brama.config.models import BotLimitsSection, HeartbeatSection, LimitsSection, RestartSection, StopSection
 from brama.config.settings import BotSettings, Settings
 from brama.ids import BotId, Generation, TelegramId
@@ -85,7 +86,7 @@ class PlayedRouter:
     gone: list[tuple[BotId, bool]] = field(default_factory=list)
     taken_over: dict[BotId, RouteRecord] = field(default_factory=dict)
     charge: bool = False
-    #: Since when bots have nothing to do; who is not in here has.
+    #: Since when bots have nothing to do, begun anew by each worker; who is not in here has.
     idle: dict[BotId, float] = field(default_factory=dict)
     #: Bots that updates wait for.
     waiting: set[BotId] = field(default_factory=set)
@@ -93,6 +94,8 @@ class PlayedRouter:
     def worker_ready(self, bot_id: BotId, generation: Generation, send: Send) -> None:
         assert bot_id not in self.sends, "a second worker beside one that is not gone"
         self.sends[bot_id] = send
+        if bot_id in self.idle:
+            self.idle[bot_id] = monotonic_s()
 
     def worker_draining(self, bot_id: BotId) -> None:
         pass

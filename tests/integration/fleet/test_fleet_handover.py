@@ -57,14 +57,14 @@ async def test_a_bot_that_serves_goes_on_and_is_then_renewed(tmp_path):
             assert second.view().pid == before.pid
             assert second.view().started_at == before.started_at
             assert second.state() is State.RUNNING
-            assert second.fleet.renewing == 1
+            assert len(second.fleet.renewal) == 1
             assert second.pollers.open_for == {SHOP}
             assert second.pollers.allowed == {SHOP: ["message"]}
             second.router.deliver("shop", 2)
             await await_until(lambda: second.view().messages == 2)
             await second.fleet.renew()
             await second.outlives(before.pid)
-            await await_until(lambda: second.fleet.renewing == 0)
+            await await_until(lambda: len(second.fleet.renewal) == 0)
             assert starts(second) == (2, 1)
             assert second.router.gone == [(SHOP, True)]
             assert not lives(before.pid or 0)
@@ -96,7 +96,7 @@ async def test_a_drain_goes_on_and_leads_where_it_was_to_lead(tmp_path, command,
             await second.reaches(state)
             assert not lives(pid)
             assert second.router.gone == [(SHOP, True)]
-            assert second.fleet.renewing == 0
+            assert len(second.fleet.renewal) == 0
 
 
 async def test_a_process_that_was_told_to_end_is_killed_in_time(tmp_path):
@@ -252,7 +252,7 @@ async def test_a_worker_that_dies_between_the_two_is_heard_to_its_end_and_follow
             assert (SHOP, Processed([1])) in second.router.reports
             assert second.router.reports[-1] == (SHOP, Begun([2]))
             assert second.router.gone == [(SHOP, False)]
-            assert second.fleet.renewing == 0
+            assert len(second.fleet.renewal) == 0
 
 
 async def test_a_second_hand_over_leaves_what_is_not_renewed_yet(tmp_path):
@@ -263,7 +263,7 @@ async def test_a_second_hand_over_leaves_what_is_not_renewed_yet(tmp_path):
             staged(configured, first.store, left=await first.hand_over()) as second,
             staged(configured, second.store, left=await second.hand_over()) as third,
         ):
-            assert (third.view().pid, third.fleet.renewing) == (pid, 1)
+            assert (third.view().pid, len(third.fleet.renewal)) == (pid, 1)
             await third.fleet.renew()
             await third.outlives(pid)
 
@@ -291,7 +291,7 @@ async def test_a_process_that_nobody_goes_on_with_is_ended_and_reaped(tmp_path, 
             with pytest.raises(OSError):
                 os.fstat(pipe_of(left))
             await await_until(lambda: not os.path.exists(f"/proc/{pid}"), what="the zombie to be reaped")
-            assert second.fleet.renewing == 0
+            assert len(second.fleet.renewal) == 0
             for _ in now:
                 await second.fleet.renew()
                 assert (await second.reaches(State.RUNNING)).generation == 1

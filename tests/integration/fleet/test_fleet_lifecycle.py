@@ -2,12 +2,15 @@
 
 import os
 import signal
+from collections.abc import Sequence
 
 import pytest
 
+from brama.clock import monotonic_s
 from brama.config.models import IsolationSection
 from brama.errors import BramaError, ZygoteError
 from brama.ids import BotId
+from brama.messages import Sleep, ToWorker
 from supervisor.fleet import fleet, worker_handle
 from supervisor.fleet.policy.model import State, Wanted
 from supervisor.fleet.worker_handle import WorkerHandle
@@ -25,6 +28,7 @@ from tests.integration.fleet.stage import (
 from tests.waiting import await_until
 
 SHOP = BotId("shop")
+HOUR_S = 3600.0
 
 
 async def test_bots_come_up_take_updates_and_go_down(tmp_path):
@@ -315,3 +319,21 @@ async def test_settings_that_cannot_be_handed_over_are_named(tmp_path):
     async with staged(settings(tmp_path, odd)) as stage:
         await await_until(lambda: stage.view().reason is not None)
         assert (stage.view().reason or "").startswith("bots[].settings cannot be handed to the bot:")
+
+
+async def test_a_process_that_has_just_begun_is_not_asked_whether_it_may_sleep(tmp_path, monkeypatch):
+    """However long ago its bot's last update is."""
+    asked: list[Sleep] = []
+    send = WorkerHandle.send
+
+    def noting(handle: WorkerHandle, messages: Sequence[ToWorker]) -> None:
+        asked.extend(message for message in messages if isinstance(message, Sleep))
+        send(handle, messages)
+
+    monkeypatch.setattr(WorkerHandle, "send", noting)
+    async with staged(settings(tmp_path, bot("shop", "serve", tmp_path, idle_timeout=HOUR_S))) as stage:
+        view = await stage.reaches(State.RUNNING)
+        stage.router.idle[SHOP] = monotonic_s() - HOUR_S
+        await stage.fleet.command("restart", [SHOP])
+        await stage.outlives(view.pid)
+        assert asked == []

@@ -104,6 +104,31 @@ async def test_a_zygote_that_ends_by_itself_fails_the_start_at_once(tmp_path):
     await client.aclose()
 
 
+async def told_of(client: ZygoteClient) -> str | None:
+    """Wait for what becomes of a zygote; return why it is of no use."""
+    try:
+        await client.wait_warm()
+    except ZygoteError as error:
+        return str(error)
+    return None
+
+
+async def test_who_was_told_of_a_failure_can_wait_for_the_next_zygote(tmp_path, monkeypatch):
+    """Each failure is told once, in its own words; a zygote that is of use ends the waiting."""
+    monkeypatch.setattr(zygote_client, "REPLACE_AFTER_S", (0.0,))
+    (tmp_path / "mood.py").write_text("raise RuntimeError('not today')")
+    client = ZygoteClient(["mood"], tmp_path, os.environ)
+    told = [await told_of(client) for _ in range(2)]
+    assert all(
+        'zygote.preload: "mood" does not import: RuntimeError: not today' in str(each) for each in told
+    )
+    (tmp_path / "mood.py").write_text("")
+    while (words := await told_of(client)) is not None:
+        assert "not today" in words  # it was on its way
+    assert client.memory_bytes
+    await client.aclose()
+
+
 async def test_a_zygote_that_is_never_warm_fails_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(zygote_client, "WARM_LIMIT_S", 0.2)
     client = ZygoteClient((), tmp_path, os.environ, module="timeit")  # busy with itself for seconds

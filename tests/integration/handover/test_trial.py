@@ -132,12 +132,15 @@ class Stage:
         self.handed_over = 0
         self.requested = asyncio.Event()
         self.draft = FULL
+        self.may_retire = asyncio.Event()
+        self.may_retire.set()
         self.restarter = Restarter(
             program, lambda: self.draft, lambda: self.stalled, self, self.hand_over, self.requested
         )
 
     async def retire(self, bot_ids: Collection[BotId]) -> None:
         self.retired.append(list(bot_ids))
+        await self.may_retire.wait()
 
     def hand_over(self) -> bool:
         self.handed_over += not self.is_stopping
@@ -168,6 +171,26 @@ async def test_a_request_that_comes_while_the_master_is_replaced_holds_nothing_u
     await stage.restarter.restart()
     assert await stage.restarter.restart() == PROOF
     assert trials(tmp_path) == 1
+
+
+async def test_who_asked_does_not_wait_for_bots_that_finish_what_they_have_begun(program: Write):
+    """They may take longer than any request."""
+    stage = Stage(program(f"echo '{msgspec.json.encode(msgspec.structs.replace(PROOF, bots={})).decode()}'"))
+    stage.may_retire.clear()
+    async with asyncio.timeout(20):
+        await stage.restarter.restart()
+    assert (stage.restarter.retiring, stage.handed_over) == (("shop",), 0)
+    stage.may_retire.set()
+    await await_until(lambda: stage.handed_over)
+
+
+async def test_what_fails_after_that_is_told_by_the_status(program: Write):
+    stage = Stage(program(f"echo '{msgspec.json.encode(msgspec.structs.replace(PROOF, bots={})).decode()}'"))
+    stage.may_retire.clear()
+    await stage.restarter.restart()
+    stage.is_stopping = True
+    stage.may_retire.set()
+    await await_until(lambda: stage.restarter.failure == "the master is stopping")
 
 
 async def test_after_a_failure_it_is_tried_again(program: Write, tmp_path: Path):

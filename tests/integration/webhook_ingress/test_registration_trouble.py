@@ -5,6 +5,7 @@ import pytest
 from brama.clock import monotonic_s
 from supervisor.updates.bot_api import Deadlines
 from supervisor.updates.ingress import IngressState
+from supervisor.updates.policy import registration
 from tests.fixtures.sandbox import RunningSandbox, make_token
 from tests.integration.poller.stage import Stage as Fleet
 from tests.integration.sandbox.webhooks import set_again
@@ -121,3 +122,34 @@ async def test_what_telegram_says_of_its_failures_is_shown(home: Home):
         await stage.until_arrived(ids)
         status = await stage.until(IngressState.OK)
         await await_until(lambda: stage.status.pending == 0)
+
+
+async def test_what_failed_before_a_master_listened_is_no_outage(home: Home):
+    """Its first look meets the failures of the time without one, or of its first seconds."""
+    async with home.start() as stage:
+        stage.open()
+        await stage.until_set()
+    home.sandbox.control.block_webhook(1001)
+    async with home.start() as stage:
+        ids = stage.write(3)
+        await await_until(lambda: stage.webhook.failed > 0, what="a failure")
+        stage.open()
+        await await_until(lambda: stage.status.pending == 3, what="a look")
+        assert stage.status.state is IngressState.OK
+        home.sandbox.control.block_webhook(1001, blocked=False)
+        await stage.until_arrived(ids)
+
+
+async def test_a_delivery_ends_an_outage_at_once(home: Home, monkeypatch: pytest.MonkeyPatch):
+    """The next look that is due by itself is far away."""
+    async with home.start(haste=HASTE) as stage:
+        stage.open()
+        await stage.until_set()
+        home.sandbox.control.block_webhook(1001)
+        ids = stage.write(3)
+        await stage.until(IngressState.OUTAGE, "Telegram cannot deliver")
+        monkeypatch.setattr(registration, "TROUBLED_LOOK_S", 1e9)
+        await await_until(lambda: stage.waits[-1] > 1e8, what="a long wait")
+        home.sandbox.control.block_webhook(1001, blocked=False)
+        await stage.until_arrived(ids)
+        await stage.until(IngressState.OK)

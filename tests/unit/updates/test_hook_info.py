@@ -105,6 +105,13 @@ def test_an_error_from_before_the_registration_says_nothing_of_it(set_ago_s, exp
     assert is_unreachable(failing(20), NOW_UTC, None, set_ago_s) is expected
 
 
+@pytest.mark.parametrize(
+    ("up_ago_s", "expected"), [(None, True), (30.0, True), (25.0, True), (24.9, False), (10.0, False)]
+)
+def test_an_error_from_before_anybody_listened_says_nothing(up_ago_s, expected):
+    assert is_unreachable(failing(20), NOW_UTC, None, up_ago_s=up_ago_s) is expected
+
+
 # --- what is remembered -----------------------------------------------------------------------
 
 
