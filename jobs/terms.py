@@ -30,7 +30,7 @@ class WorkerTerms(BaseModel):
     title: str
     modules: tuple[str, ...]
     slots: int
-    rates: Rates = Rates()
+    rates: Rates
     url: SecretStr
     state_dir: Path
     log_path: Path

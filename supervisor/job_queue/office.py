@@ -26,6 +26,7 @@ from jobs.engine.programs import find_program
 from jobs.engine.server import LeftServer, QueueServer, locate_server
 from jobs.operations import JobOperations
 from jobs.policy.ids import job_id_for
+from jobs.policy.rates import Rates
 from jobs.producer import Producer
 from jobs.results import Origin, read_result, result_queue
 from jobs.storage.database import Database
@@ -256,6 +257,7 @@ class JobOffice:
             title=f"brama: jobs {index}",
             modules=jobs.modules,
             slots=jobs.concurrency,
+            rates=Rates(jobs.limits.per_minute, jobs.limits.per_hour, jobs.limits.per_day),
             url=SecretStr(self._url),
             state_dir=settings.state_dir,
             log_path=settings.logs_dir / f"jobs_{index}.log",

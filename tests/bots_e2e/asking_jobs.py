@@ -29,6 +29,12 @@ async def wait(payload: Text, context: JobContext) -> Text:
     return payload
 
 
+@job("WHISPER", timeout="1m", limited_by=lambda payload: "all")
+async def whisper(payload: Text, context: JobContext) -> Text:
+    note("WHISPER", payload)
+    return Text(text=payload.text.lower())
+
+
 @job("REFUSE", timeout="1m", attempts=3)
 async def refuse(payload: Text, context: JobContext) -> Text:
     raise PermanentError("no, never")

@@ -21,7 +21,7 @@ JOBS = SCRIPTS / "asking_jobs.py"
 @pytest.fixture
 def asking(tmp_path: Path) -> Iterator[Fleet]:
     """A fleet with a job queue, one bot, and the jobs it asks for."""
-    jobs = {"enabled": True, "modules": [JOBS.stem], "workers": 1}
+    jobs = {"enabled": True, "modules": [JOBS.stem], "workers": 1, "limits": {"per_hour": 2}}
     with (
         running_sandbox() as sandbox,
         new_fleet(tmp_path / "project", sandbox, jobs=jobs) as fleet,
@@ -134,6 +134,19 @@ def test_a_bot_gets_its_job_taken_over_while_the_server_is_away(asking: Fleet):
     os.kill(child(asking, "queue/redis.sock").pid, signal.SIGKILL)
     assert bot.ask("SHOUT third") == "asked third"
     assert bot.wait_answers(6, 60.0)[5] == "third: THIRD"
+
+
+def test_jobs_above_the_configured_limit_wait_and_the_others_go_on(asking: Fleet):
+    bot = start(asking)
+    for number, text in enumerate(("One", "Two"), 1):
+        bot.ask(f"WHISPER {text}")
+        assert bot.wait_answers(2 * number)[-1] == f"{text}: {text.lower()}"
+    bot.ask("WHISPER Three")
+    (log,) = (asking.folder / "logs").glob("jobs_*.log")
+    wait_until(lambda: "job.limited" in log.read_text(), what="the third job is limited")
+    assert bot.ask("SHOUT four") == "asked four"
+    assert bot.wait_answers(7)[6] == "four: FOUR"
+    assert notes(asking) == ["WHISPER One", "WHISPER Two", "SHOUT four"]
 
 
 def test_without_a_queue_a_bot_is_told_what_to_set(fleet: Fleet):

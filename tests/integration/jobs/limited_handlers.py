@@ -1,5 +1,7 @@
 """Jobs whose organisations have few starts a minute, for tests."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from jobs.author import JobContext, Rates, job
 from tests.integration.jobs.handlers import SOON, Work, note
 
@@ -35,3 +37,23 @@ def call_blocking(payload: Order, context: JobContext) -> str:
         context.wait_for_turn()
         note(payload, f"call {number} {payload.text}")
     return payload.text
+
+
+@job("HURRY", attempts=1, timeout="1s", limited_by=_organisation, rates=Rates(per_minute=1))
+async def hurry(payload: Order, context: JobContext) -> None:
+    await context.wait_for_turn()
+
+
+@job("HURRY_BLOCKING", attempts=1, timeout="3s", limited_by=_organisation, rates=Rates(per_minute=1))
+def hurry_blocking(payload: Order, context: JobContext) -> None:
+    context.wait_for_turn()
+
+
+@job("CALL_IN_THREADS", attempts=1, limited_by=_organisation)
+def call_in_threads(payload: Order, context: JobContext) -> None:
+    def call(number: int) -> None:
+        context.wait_for_turn()
+        note(payload, f"call {number} {payload.text}")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(call, range(4)))

@@ -124,6 +124,13 @@ async def test_a_killed_server_remembers_what_was_taken(limits: RateLimits, serv
     assert await limiter.take("a") > 0.0
 
 
+async def test_a_full_server_grants_nothing(limits: RateLimits, server: QueueServer):
+    async with redis(server.url) as client:
+        await client.config_set("maxmemory", 1)
+    with pytest.raises(EngineUnavailableError, match="memory"):
+        await limits.shared.take("a")
+
+
 async def test_nothing_is_granted_while_the_server_is_away_and_who_waits_goes_on_after(
     limits: RateLimits, server: QueueServer
 ):
