@@ -18,6 +18,8 @@ from jobs.policy.texts import storable
 
 #: The option of a job that holds its origin; BullMQ in Node carries options that it does not know along.
 ORIGIN = "brama"
+#: States in which a job has a result or an error.
+_ENDS = ("completed", "failed")
 #: For how long an answer about the server's memory is believed, in seconds.
 _ROOM_BELIEVED_S = 1.0
 _STATES = ("waiting", "prioritized", "waiting-children", "delayed", "active", "completed", "failed")
@@ -67,7 +69,12 @@ class BullQueue:
         """See JobQueue."""
         with _unavailable():
             job = await self._queue(queue).getJob(job_id)
-            return None if job is None else _view(queue, job, await job.getState())
+            if job is None:
+                return None
+            state = await job.getState()
+            if state in _ENDS and not job.finishedOn:  # it ended between the two questions
+                job = await self._queue(queue).getJob(job_id)
+            return None if job is None else _view(queue, job, state)
 
     async def failed(self, queue: str, first: int, count: int) -> list[JobView]:
         """See JobQueue."""

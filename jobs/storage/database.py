@@ -1,4 +1,4 @@
-"""The file in the state directory that holds what must not get lost: dead letters and the outbox.
+"""The file in the state directory that holds what must not get lost: dead letters, the outbox, LLM tasks.
 
 Every process that enqueues or runs jobs has it open; SQLite's write-ahead log keeps them apart. A commit is
 synced to disk before it is believed.
@@ -55,6 +55,16 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # Who wants to know how the job ends, as JSON.
     ("ALTER TABLE dead_letters ADD COLUMN origin TEXT NOT NULL DEFAULT 'null'",),
+    (
+        """CREATE TABLE llm_tasks (
+            job_id TEXT PRIMARY KEY,
+            body_hash TEXT NOT NULL,
+            status TEXT NOT NULL,
+            result TEXT,
+            error TEXT,
+            changed_utc REAL NOT NULL)""",
+        "CREATE INDEX llm_tasks_changed ON llm_tasks (changed_utc)",
+    ),
 )
 
 T = TypeVar("T")

@@ -43,6 +43,16 @@ class Outbox:
 
         return await self._database.run(work)
 
+    async def find(self, queue: str, job_id: str) -> NewJob | None:
+        """Return the job if it waits here."""
+
+        def work(connection: Connection) -> NewJob | None:
+            statement = "SELECT job FROM outbox WHERE queue = ? AND job_id = ?"
+            row = connection.execute(statement, (queue, job_id)).fetchone()
+            return None if row is None else NewJob(**json.loads(row["job"]))
+
+        return await self._database.run(work)
+
     async def forget(self, numbers: Iterable[int]) -> None:
         """Remove the jobs with these numbers: the server has them."""
         rows = [(number,) for number in numbers]

@@ -70,7 +70,7 @@ class Keeper:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._sampled_at = clock()
+        self._sampled_at = float("-inf")
         self._changed = asyncio.Event()
         self.places = {index: Place(index, Worker()) for index in range(1, count + 1)}
         for record in left:
