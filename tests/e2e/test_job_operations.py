@@ -110,6 +110,22 @@ def test_an_operator_is_told_of_a_dead_job_looks_at_it_and_retries_it(asking: Fl
     wait_until(lambda: jobs_of(asking).dead_letters == 0)
 
 
+def test_an_alert_outlives_a_killed_master_and_comes_once(asking: Fleet):
+    bot = asking.add("asking", ASKING)
+    asking.start_and_wait()
+    bot.ask("REFUSE this")
+    bot.wait_answers(2)
+    wait_until(lambda: alert_of(asking).failures, 40.0, what="a post that nobody takes")
+    asking.kill_master()
+    with receiving() as alerts:
+        asking.start_and_wait()
+        wait_until(lambda: alert_of(asking).told == 1, 60.0, what="the alert of the master before")
+        bot.ask("REFUSE that")
+        wait_until(lambda: alert_of(asking).told == 2, 60.0, what="the alert about the next job")
+    told = [letter["letter_id"] for alert in alerts for letter in alert["letters"]]
+    assert len(told) == len(set(told)) == 2
+
+
 def test_a_queue_is_paused_over_a_restart_and_dealt_with_while_no_master_runs(asking: Fleet):
     bot = asking.add("asking", ASKING)
     asking.start_and_wait()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brama.config.redis_address import server_url
+from brama.config.redis_address import server_url, without_login
 from jobs.policy.backoff import Backoff, exponential
 from jobs.policy.ids import check_name, job_id_for, job_id_from
 from jobs.policy.verdict import Cause, Failure, GiveUp, TryAgain, decide
@@ -33,6 +33,22 @@ jitters = st.floats(0, 1, exclude_max=True)
 )
 def test_the_environment_names_a_server(environment: dict[str, str], url: str | None):
     assert server_url(environment) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://queue:6379", "redis://queue:6379"),
+        (
+            "rediss://me:p%40ss@queue.example.com:6380/1?ssl_cert_reqs=none",
+            "rediss://queue.example.com:6380/1",
+        ),
+        ("redis://:p@ss@[::1]:7000", "redis://[::1]:7000"),
+        ("unix://:secret@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str):
+    assert without_login(url) == shown
 
 
 @pytest.mark.parametrize(
