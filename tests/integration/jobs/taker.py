@@ -8,8 +8,22 @@ import json
 import sys
 
 from brama.clock import monotonic_s
+from jobs.engine.port import RateLimiter
 from jobs.engine.rate_limiter import RateLimits
 from jobs.policy.rates import Rates, Window
+from jobs.turns import wait_for_turn
+
+
+class Noting:
+    """A limiter that notes when it was asked last."""
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+        self.asked_at = 0.0
+
+    async def take(self, key: str, *, ahead: bool = False) -> float:
+        self.asked_at = monotonic_s()
+        return await self._limiter.take(key, ahead=ahead)
 
 
 async def main(url: str, windows: str) -> None:
@@ -18,16 +32,10 @@ async def main(url: str, windows: str) -> None:
     granted: list[tuple[float, float]] = []
 
     async def work() -> None:
+        noting = Noting(limiter)
         for _ in range(5):
-            ahead = False
-            while True:
-                before = monotonic_s()
-                wait_s = await limiter.take("a", ahead=ahead)
-                if not wait_s:
-                    break
-                ahead = True
-                await asyncio.sleep(wait_s)
-            granted.append((before, monotonic_s()))
+            await wait_for_turn(noting, "a")
+            granted.append((noting.asked_at, monotonic_s()))
 
     await asyncio.gather(*(work() for _ in range(10)))
     await limits.close()
