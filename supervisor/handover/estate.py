@@ -129,9 +129,9 @@ class Estate:
         parts, facts = self.parts, self._facts
         webhook = await parts.front.hand_over()
         await parts.ingresses.aclose()
-        jobs = None if parts.jobs is None else await parts.jobs.hand_over()
         parts.router.hold()
-        bots = await parts.fleet.hand_over()
+        bots = await parts.fleet.hand_over()  # first: what bots have asked the queue for is asked again
+        jobs = None if parts.jobs is None else await parts.jobs.hand_over()
         routes = parts.router.hand_over()
         try:
             async with asyncio.timeout(SETTLE_S):
