@@ -24,11 +24,10 @@ async def send_callback(payload: CallbackPayload, context: JobContext) -> None:
     log.info("llm.callback_sent", task=payload.task_id, status=payload.status)
 
 
-async def announce(producer: Producer, payload: TaskPayload, attempt: int, task: TaskView) -> None:
+async def announce(producer: Producer, payload: TaskPayload, task: TaskView) -> None:
     """Have the backend of ``payload`` told how its task ended; told again of the same end, change nothing.
 
     Args:
-        attempt: of the task, in which it ended.
         task: completed or failed.
 
     Raises:
@@ -43,4 +42,4 @@ async def announce(producer: Producer, payload: TaskPayload, attempt: int, task:
         result=task.result,
         error=task.error,
     )
-    await producer.enqueue(send_callback, callback, key=f"{payload.task_id}/{attempt}/{task.status}")
+    await producer.enqueue(send_callback, callback, key=f"{payload.task_id}/{task.status}")

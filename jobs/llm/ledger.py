@@ -26,17 +26,15 @@ _NOTE = """INSERT INTO llm_tasks (job_id, body_hash, status, result, error, chan
 
 @dataclass(frozen=True, slots=True)
 class BuriedTask:
-    """A task that was given up without its handler being asked.
+    """A task that was given up without its worker having a say.
 
     Args:
         job_id: of its job.
-        attempt: the one that was its last.
         error: why.
         data: of its job.
     """
 
     job_id: str
-    attempt: int
     error: str
     data: Any
 
@@ -104,17 +102,14 @@ class TaskLedger:
         return await self._database.run(work)
 
     async def buried(self, queue: str) -> list[BuriedTask]:
-        """Return tasks that have a dead letter and did not hear of it: they timed out or stalled."""
+        """Return tasks that have a dead letter whose end is not noted."""
         statement = """SELECT dead_letters.* FROM llm_tasks JOIN dead_letters USING (job_id)
             WHERE queue = ? AND resolved_utc IS NULL AND died_utc >= changed_utc
             AND status IN ('queued', 'processing') LIMIT 100"""
 
         def work(connection: Connection) -> list[BuriedTask]:
             rows = connection.execute(statement, (queue,))
-            return [
-                BuriedTask(row["job_id"], row["attempt"], row["error"], json.loads(row["payload"]))
-                for row in rows
-            ]
+            return [BuriedTask(row["job_id"], row["error"], json.loads(row["payload"])) for row in rows]
 
         return await self._database.run(work)
 

@@ -1,4 +1,4 @@
-"""Tells backends of tasks that died without their handler: stalled out, or never understood.
+"""Tells backends of tasks that no worker of ours saw die: refused by the engine, or failed by somebody else.
 
 Runs in: master.
 """
@@ -62,6 +62,6 @@ class Mourner:
         else:
             body_hash = payload.body_hash
             failed = TaskView(Status.FAILED, body_hash, error=error_of(task.error))
-            await announce(self._producer, payload, task.attempt, failed)
+            await announce(self._producer, payload, failed)
         await self._ledger.note(task.job_id, TaskView(Status.FAILED, body_hash, error=error_of(task.error)))
         log.warning("llm.task_died", job=task.job_id)

@@ -36,7 +36,7 @@ class OpenAiProvider:
         api_key: of the service; None suits one that asks for none.
         base_url: where it is; None: OpenAI's own.
         model: the model's name.
-        limiter: every request takes a call of the organisation's from it, whoever makes the request.
+        limiter: every request after the first takes a call of the organisation's from it, whoever makes it.
     """
 
     def __init__(self, api_key: str | None, base_url: str | None, model: str, limiter: RateLimiter) -> None:
@@ -109,15 +109,18 @@ class OpenAiProvider:
 
 
 class _CountedTransport(httpx2.AsyncBaseTransport):
-    """Sends nothing that the limiter has not let through."""
+    """Sends nothing that the limiter has not let through; one request was, when the job started."""
 
     def __init__(self, network: httpx2.AsyncBaseTransport, limiter: RateLimiter, organisation: str) -> None:
         self._network = network
         self._limiter = limiter
         self._organisation = organisation
+        self._is_paid = True
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        await wait_for_turn(self._limiter, self._organisation)
+        if not self._is_paid:
+            await wait_for_turn(self._limiter, self._organisation)
+        self._is_paid = False
         return await self._network.handle_async_request(request)
 
 

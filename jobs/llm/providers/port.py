@@ -11,6 +11,8 @@ class Provider(Protocol):
     async def answer(self, question: str, organisation: str) -> Answer:
         """Return a dashboard for ``question``; calls of a model count on ``organisation``'s account.
 
+        The first request is the call that was taken for the start of the job.
+
         Raises:
             RetryableError: another try may help; the answer was no dashboard, or nobody answered.
             PermanentError: the service does not take the request, whenever it is made.

@@ -1,6 +1,7 @@
 """A worker with the LLM backend's jobs: ``python -m tests.integration.jobs.llm.worker_process STATE_DIR``.
 
-Its terms come as one JSON document on standard input. It counts every call of a model in the file ``tokens``.
+Its terms come as one JSON document on standard input. It writes each call that is taken from the limiter
+into the file ``tokens``, starts of jobs as well.
 """
 
 import asyncio
@@ -45,6 +46,8 @@ class LlmWorker(Worker):
     async def _serve(self, queue: BullQueue, letters: DeadLetters, producer: Producer) -> None:
         database = Database(self._folder)
         limiter = CountingLimiter(self._folder / "tokens")
+        assert self._runner is not None
+        self._runner._limiter = lambda job_type: limiter
         install(self._terms, database=database, producer=producer, limiter=limiter)
         try:
             await super()._serve(queue, letters, producer)
