@@ -1,6 +1,7 @@
 """A job worker: ``python -m jobs.worker --state-dir DIR MODULE…`` runs the types that the modules hold.
 
-It ends on SIGTERM or SIGINT: no new jobs, 30 s for those in hand, the rest handed back, gone within 35 s.
+It ends on SIGTERM or SIGINT: no new jobs, 30 s for those in hand, the rest handed back, gone within 35 s. A
+second signal has them handed back at once.
 
 Runs in: job worker.
 """
@@ -84,17 +85,20 @@ class Worker:
         self._rates = rates
         self._backend = backend
         self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._runner: Runner | None = None
         #: A handler goes on that should have ended; only with its process does it.
         self.is_unfit = False
 
     def stop(self) -> None:
-        """Take no more jobs and end; called from a signal."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            last = threading.Timer(END_S, os._exit, [ExitCode.FAILED])
-            last.daemon = True
-            last.start()
+        """Take no more jobs and end; called again: without those in hand. Called from a signal."""
+        if self._stopping.is_set():
+            self._hurry.set()
+            return
+        self._stopping.set()
+        last = threading.Timer(END_S, os._exit, [ExitCode.FAILED])
+        last.daemon = True
+        last.start()
 
     async def run(self) -> None:
         """Work until ``stop``."""
@@ -144,7 +148,7 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             for consumer in consumers:
                 tasks.create_task(self._consume(consumer))
-            helpers = [
+            helpers: list[asyncio.Task[object]] = [
                 tasks.create_task(self._take_care(queue, letters)),
                 tasks.create_task(producer.run()),
             ]
@@ -154,9 +158,11 @@ class Worker:
             for consumer in consumers:
                 await consumer.pause()
             closing = [tasks.create_task(consumer.close()) for consumer in consumers]
-            await asyncio.wait(closing, timeout=DRAIN_S)
+            closed = tasks.create_task(asyncio.wait(closing))
+            helpers.append(hurry := tasks.create_task(self._hurry.wait()))
+            await asyncio.wait({closed, hurry}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
             runner.hand_back()
-            await asyncio.wait(closing)
+            await closed
             for helper in helpers:
                 helper.cancel()
         log.info("worker.ended")

@@ -219,7 +219,6 @@ async def _serve(
             ledger,
             JobResults(ledger, router, roster.bot_of).deliver,
             None if left is None else left.jobs,
-            background.start,
         )
         if jobs is not None:
             closing.push_async_callback(jobs.aclose)
@@ -234,7 +233,7 @@ async def _serve(
             environ=os.environ,
             cores=len(os.sched_getaffinity(0)),
             is_others=lambda pid: jobs is not None and pid in jobs.pids,
-            desk=jobs,
+            desk=None if jobs is None else jobs.desk,
         )
         ingresses.report_to(fleet)
         router.call_when_waiting(fleet.updates_waited)

@@ -95,6 +95,8 @@ class QueueServer:
         Raises:
             StateError: the folder is in use or cannot be written, or the server does not come up.
         """
+        if left is not None:
+            self._lock = left.lock
         try:
             for folder in (self._folder, self._socket.parent):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -104,8 +106,6 @@ class QueueServer:
             raise StateError(f"{error.filename}: cannot be made: {error.strerror}; set state_dir") from None
         if left is None:
             await self._take_lock()
-        else:
-            self._lock = left.lock
         try:
             if left is None or not self._adopt(left.pid):
                 await self._launch()
@@ -130,16 +130,18 @@ class QueueServer:
             self._lock = None
 
     async def hand_over(self) -> LeftServer:
-        """Watch the server no more, which lives on; return what ``start`` needs to go on with it."""
+        """Watch the server no more, which lives on; return what ``start`` needs to go on with it.
+
+        Of one that has not started, there is nothing: the lock is -1.
+        """
         await self._end_keeper()
-        assert self._lock is not None
         pid = 0
         if self._process is not None:
             pid = self._process.pid
             self._process.release()
             self._process = None
         lock, self._lock = self._lock, None
-        return LeftServer(pid, lock)
+        return LeftServer(pid, -1 if lock is None else lock)
 
     async def _end_keeper(self) -> None:
         while self._keeper is not None and not self._keeper.done():

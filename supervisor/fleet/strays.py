@@ -23,6 +23,7 @@ from supervisor.fleet.linux import (
     kill_exactly,
     read_adopted,
     read_comm,
+    read_descendants,
     read_stat,
     read_title,
     read_variable,
@@ -43,6 +44,20 @@ class Dead:
     bot_id: BotId
     pid: int
     seen: frozenset[tuple[int, int]] = frozenset()
+
+
+def look_around(pid: int, seen: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:
+    """Return the descendants of ``pid``, and of those ``seen`` earlier all that still live.
+
+    One that leaves session and environment behind is known by this alone.
+    """
+    now = {(stat.pid, stat.started_ticks) for stat in read_descendants(pid)}
+    return frozenset(now | {each for each in seen - now if _lives(*each)})
+
+
+def _lives(pid: int, started_ticks: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and stat.started_ticks == started_ticks and not stat.is_zombie
 
 
 @dataclass(frozen=True, slots=True)

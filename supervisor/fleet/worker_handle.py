@@ -15,9 +15,9 @@ from brama.child_process import ChildProcess, Exit
 from brama.clock import monotonic_s
 from brama.ids import BotId
 from brama.messages import Drain, FromWorker, ToWorker
-from supervisor.fleet.linux import read_descendants, read_stat
+from supervisor.fleet.linux import read_stat
 from supervisor.fleet.ports import Birth
-from supervisor.fleet.strays import Dead, Strays
+from supervisor.fleet.strays import Dead, Strays, look_around
 from supervisor.fleet.worker_link import NO_REST, Rest, WorkerLink
 
 #: A process that ends closes its pipe before it is dead; one that lives on for this long has only closed it.
@@ -139,11 +139,8 @@ class WorkerHandle:
         return fd, replace(self.past, rest=rest)
 
     def look_around(self) -> None:
-        """Note its descendants: one that leaves session and environment behind is known by this alone."""
-        now = {(stat.pid, stat.started_ticks) for stat in read_descendants(self.pid)}
-        earlier = {each for each in self._seen - now if _lives(*each)}
-        if now or self._seen:
-            self._seen = frozenset(now | earlier)
+        """Note its descendants."""
+        self._seen = look_around(self.pid, self._seen)
 
     def _link_broke(self, reason: str) -> None:
         # Whose words are not understood is to do nothing more: all of it would be done again.
@@ -157,8 +154,3 @@ class WorkerHandle:
         self._process.kill_group()
         exited = self._process.reap()
         self._strays.end(Dead(self._bot_id, self.pid, self._seen), lambda: self._on_gone(exited))
-
-
-def _lives(pid: int, started_ticks: int) -> bool:
-    stat = read_stat(pid)
-    return stat is not None and stat.started_ticks == started_ticks and not stat.is_zombie

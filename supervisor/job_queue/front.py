@@ -5,13 +5,13 @@ Runs in: master.
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from brama.config.settings import Settings
 from supervisor.control.job_ports import Jobs as Operations
 from supervisor.control.jobs_status import JobsStatus
-from supervisor.fleet.ports import JobOrder
+from supervisor.fleet.ports import JobDesk
 from supervisor.job_workers.records import JobsRecord
 from supervisor.updates.policy.job_entries import JobEnd, JobOrigin
 
@@ -27,12 +27,13 @@ class Jobs(Protocol):
     """The job queue."""
 
     @property
-    def operations(self) -> Operations: ...
-    def status(self) -> JobsStatus: ...
+    def operations(self) -> Operations | None: ...
+    def status(self) -> JobsStatus | None: ...
     @property
     def pids(self) -> frozenset[int]: ...
+    @property
+    def desk(self) -> JobDesk | None: ...
     def start_workers(self) -> None: ...
-    async def enqueue(self, order: JobOrder) -> str: ...
     async def drain(self, timeout_s: float) -> None: ...
     async def aclose(self) -> None: ...
     def draft(self) -> JobsRecord: ...
@@ -51,28 +52,28 @@ async def open_jobs(
     store: Store,
     deliver: Deliver,
     left: JobsRecord | None,
-    spawn: Callable[[Coroutine[Any, Any, None]], object],
 ) -> Jobs | None:
-    """Return the job queue, its workers still to be started, None if there is none.
+    """Return the job queue, its workers still to be started, or its end; None if there is none.
 
     Args:
         settings: the configuration.
         store: remembers this master's name.
         deliver: commits a result to the inbox of the bot that waits for it.
         left: the queue of the master before; ended if there is to be none any more.
-        spawn: runs a coroutine in the application's task group.
 
     Raises:
         StateError: the state directory is of no use.
     """
     if not settings.jobs.enabled and left is None:
         return None
-    from supervisor.job_queue.office import JobOffice, dismiss
+    from supervisor.job_queue.dismissal import Dismissal
+    from supervisor.job_queue.office import JobOffice
 
     if not settings.jobs.enabled:
         assert left is not None
-        spawn(dismiss(settings, left))
-        return None
+        dismissal = Dismissal(settings, left)
+        await dismissal.start()
+        return dismissal
     if (name := store.recall_one(_NAME_KEY)) is None:
         name = secrets.token_hex(8).encode()
         await store.remember(_NAME_KEY, name)

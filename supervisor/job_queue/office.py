@@ -6,9 +6,10 @@ Runs in: master.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from typing import Any
 
 import msgspec
 from pydantic import SecretStr
@@ -35,14 +36,13 @@ from jobs.storage.database import Database
 from jobs.storage.dead_letters import DeadLetters
 from jobs.storage.outbox import Outbox
 from jobs.terms import WorkerTerms
-from supervisor.fleet.boot import common_limits
-from supervisor.fleet.ports import JobOrder
+from supervisor.fleet.ports import JobDesk, JobOrder
 from supervisor.fleet.zygote_start import search_path
 from supervisor.job_queue.backend import LLM_MODULE, backend_terms
+from supervisor.job_queue.dismissal import judged_by
 from supervisor.job_queue.front import Deliver
 from supervisor.job_queue.survey import Survey
 from supervisor.job_workers.keeper import Keeper
-from supervisor.job_workers.policy.keeping import DRAIN_S, Terms
 from supervisor.job_workers.process import Command
 from supervisor.job_workers.records import JobsRecord
 from supervisor.updates.policy.job_entries import JobEnd, JobOrigin
@@ -93,7 +93,7 @@ class JobOffice:
         self._keeper = Keeper(
             self._command,
             settings.jobs.workers if settings.jobs.modules or self._backend_terms else 0,
-            _terms(settings),
+            judged_by(settings),
             instance_of(settings.state_dir),
             self._left.workers,
         )
@@ -147,14 +147,8 @@ class JobOffice:
             max_stalls=2**31,
         )
         self._closing.push_async_callback(results.close)
-        if self._named_url is not None and self._left.server_lock >= 0:
-            self._begin(
-                dismiss(self._settings, msgspec.structs.replace(self._left, workers=[])),
-                "jobs: former server",
-            )
-        if self._named_url is None:
-            self._server = QueueServer(find_program(), self._settings.state_dir)
-            self._begin(self._keep_server(self._server), "jobs: server")
+        if self._named_url is None or self._left.server_lock >= 0:
+            self._begin(self._keep_server(), "jobs: server")
         self._backend = await self._open_backend(producer, queue, database)
         self._begin(producer.run(), "jobs: outbox")
         self._begin(results.run(), "jobs: results")
@@ -162,7 +156,12 @@ class JobOffice:
     def start_workers(self) -> None:
         """Start the workers, or replace those of the master before; what that left behind has to be ended."""
         self._keeper.start()
-        self._begin(self._keeper.renew(), "jobs: renewal")
+        self._begin(self._renew(), "jobs: renewal")
+
+    @property
+    def desk(self) -> JobDesk | None:
+        """Takes over what bots enqueue."""
+        return self
 
     async def enqueue(self, order: JobOrder) -> str:
         """See ``JobDesk``."""
@@ -226,7 +225,8 @@ class JobOffice:
     async def hand_over(self) -> JobsRecord:
         """Let go of everything, which lives on, and return what the next master needs to go on with it."""
         listener = -1 if self._backend is None else self._backend.hand_over()
-        record = JobsRecord(workers=self._keeper.hand_over(), listener=listener, address=self._address)
+        workers = await self._keeper.hand_over()
+        record = JobsRecord(workers=workers, listener=listener, address=self._address)
         await self._closing.aclose()
         if self._server is None:
             return record
@@ -241,24 +241,40 @@ class JobOffice:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begin(self, coroutine: Awaitable[None], name: str) -> None:
-        self._tasks.append(asyncio.ensure_future(coroutine))
-        self._tasks[-1].set_name(name)
+    def _begin(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(_say_failure)
+        self._tasks.append(task)
 
-    async def _keep_server(self, server: QueueServer) -> None:
+    async def _keep_server(self) -> None:
+        """Start the server, or go on with that of the master before, until it works."""
         left = self._left
         record = LeftServer(left.server_pid, left.server_lock) if left.server_lock >= 0 else None
-        while True:
-            try:
-                await server.start(record)
-            except (BramaError, OSError) as error:
-                self._trouble = str(error)
-                log.error("queue.server_not_started", error=str(error))
-                record = None
-                await asyncio.sleep(_RETRY_S)
-            else:
-                self._trouble = None
-                return
+        while not await self._try_server(record):
+            record = None
+            await asyncio.sleep(_RETRY_S)
+
+    async def _try_server(self, left: LeftServer | None) -> bool:
+        try:
+            server = self._server = QueueServer(find_program(), self._settings.state_dir)
+            await server.start(left)
+        except (BramaError, OSError) as error:
+            self._trouble = str(error)
+            log.error("queue.server_not_started", error=str(error))
+            return False
+        self._trouble = None
+        return True
+
+    async def _renew(self) -> None:
+        """Renew the workers; none of them needs a former server after that."""
+        if await self._keeper.renew() and self._named_url is not None and self._server is not None:
+            await self._server.stop()
+            self._server = None
+            log.warning(
+                "queue.server_dismissed",
+                reason="redis.url names another one; jobs that still wait in state_dir/queue are done by a "
+                "supervisor without redis.url",
+            )
 
     async def _receive(self, job: TakenJob) -> Outcome:
         """Commit one result."""
@@ -306,19 +322,6 @@ class JobOffice:
         return Command(environment, settings.project_root, terms.model_dump_json().encode())
 
 
-async def dismiss(settings: Settings, left: JobsRecord) -> None:
-    """End what the master before has left of a queue that there is to be none of any more."""
-    keeper = Keeper(_nothing, 0, _terms(settings), instance_of(settings.state_dir), left.workers)
-    await keeper.stop(DRAIN_S)
-    if left.server_lock >= 0:
-        server = QueueServer(find_program(), settings.state_dir)
-        await server.start(LeftServer(left.server_pid, left.server_lock))
-        await server.stop()
-
-
-def _nothing(index: int) -> Command:
-    raise AssertionError(f"there is no worker {index} to be executed")
-
-
-def _terms(settings: Settings) -> Terms:
-    return Terms(settings.jobs.worker_timeout, settings.jobs.memory_per_worker, common_limits(settings))
+def _say_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task.failed", task=task.get_name(), exc_info=error)

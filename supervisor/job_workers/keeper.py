@@ -4,7 +4,6 @@ Runs in: master.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +15,11 @@ import msgspec
 
 from brama.child_process import Exit
 from brama.clock import Clock, monotonic_s
+from brama.ids import BotId
 from brama.job_messages import Beat, FromJobWorker, NotStarted
 from brama.log import get_logger
 from supervisor.fleet.policy.model import State
+from supervisor.fleet.strays import Strays
 from supervisor.job_workers.policy import keeping
 from supervisor.job_workers.policy.keeping import Act, Terms, Worker
 from supervisor.job_workers.process import Command, JobProcess, execute
@@ -72,9 +73,12 @@ class Keeper:
         self._timer: asyncio.TimerHandle | None = None
         self._sampled_at = float("-inf")
         self._changed = asyncio.Event()
+        # What is dead is reaped by the fleet, which knows whose children there are.
+        self._strays = Strays(self._loop, instance, lambda pid: pid in self.pids, lambda: False)
         self.places = {index: Place(index, Worker()) for index in range(1, count + 1)}
         for record in left:
             self._adopt(record)
+        self._look()
 
     @property
     def pids(self) -> frozenset[int]:
@@ -86,15 +90,22 @@ class Keeper:
         for place in self.places.values():
             if place.process is None and place.worker.state is State.STOPPED:
                 self._do(place, place.worker, Act.SPAWN)
-        self._look()
 
-    async def renew(self) -> None:
-        """Replace what the master before has started, one after the other, by workers of the present code."""
-        for place in [each for each in self.places.values() if each.is_old]:
+    async def renew(self) -> bool:
+        """Replace what the master before has started, one after the other, by workers of the present code.
+
+        Those that are left go on if one of the present code does not come up; returns whether none is.
+        """
+        for place in [each for each in self.places.values() if each.is_old and each.index <= self._count]:
             log.info("job_worker.renewing", worker=place.index)
             self._do(place, *keeping.renewed(place.worker, self._clock()))
             while place.is_old or place.worker.state in {State.BACKOFF, State.STARTING}:
                 await self._wait_change()
+            if place.worker.state is State.FATAL:
+                left = [each.index for each in self.places.values() if each.is_old]
+                log.error("job_workers.not_renewed", workers=left, reason=place.worker.reason)
+                return not left
+        return True
 
     async def stop(self, timeout_s: float) -> None:
         """End all workers; what they cannot end within ``timeout_s`` seconds goes back to the queue."""
@@ -109,16 +120,17 @@ class Keeper:
         """Return what ``hand_over`` would, without descriptors."""
         return [self._record(place) for place in self.places.values()]
 
-    def hand_over(self) -> list[JobWorkerRecord]:
+    async def hand_over(self) -> list[JobWorkerRecord]:
         """Watch the workers no more, and return what the next master needs to go on with them."""
+        await self._strays.wait_ended()
         self._end_timer()
+        self._strays.stop()
         records = []
         for place in self.places.values():
             record = self._record(place)
             if place.process is not None:
                 pipe, unread = place.process.hand_over()
                 place.process = None
-                os.set_inheritable(pipe, True)
                 record = msgspec.structs.replace(record, pipe=pipe, unread=unread)
             records.append(record)
         return records
@@ -126,23 +138,27 @@ class Keeper:
     # --- inside -------------------------------------------------------------------------------
 
     def _adopt(self, record: JobWorkerRecord) -> None:
+        if not record.pid:  # what it died of may be mended by now
+            return
         worker = Worker(
             state=State(record.state),
             reason=record.reason,
             started_at=record.started_at,
             heard_at=record.heard_at,
             act_at=record.act_at,
+            kill_at=record.kill_at,
             deaths=record.deaths,
             rung=record.rung,
+            charged=record.charged,
             restarts=record.restarts,
         )
-        if not record.pid:  # what it died of may be mended by now
-            if record.pipe >= 0:
-                os.close(record.pipe)
+        place = Place(record.index, worker, is_old=True)
+        try:
+            self._watch(place, record.pid, Connection(record.pipe), record.unread, frozenset(record.seen))
+        except OSError as error:
+            log.error("job_worker.not_adopted", worker=record.index, pid=record.pid, error=str(error))
             return
-        place = self.places.setdefault(record.index, Place(record.index, worker))
-        place.worker, place.is_old = worker, True
-        self._watch(place, record.pid, Connection(record.pipe), record.unread)
+        self.places[record.index] = place
         if record.index > self._count:
             now = self._clock()
             self._do(place, *keeping.stopped(worker, now, "there are fewer workers now", keeping.DRAIN_S))
@@ -151,20 +167,30 @@ class Keeper:
         place.worker = keeping.begun(place.worker, self._clock())
         place.is_old, place.beat, place.memory_bytes = False, None, 0
         try:
-            self._watch(place, *execute(self._command(place.index), self._marker(place.index)))
+            self._watch(place, *execute(self._command(place.index), self._instance, _name(place.index)))
         except OSError as error:
             log.error("job_worker.not_executed", worker=place.index, error=str(error))
+            place.worker = keeping.refused(place.worker, f"cannot be executed: {error}")
             self._gone(place, Exit(code=1))
 
-    def _watch(self, place: Place, pid: int, pipe: "Connection[Any, Any]", unread: bytes = b"") -> None:
+    def _watch(
+        self,
+        place: Place,
+        pid: int,
+        pipe: "Connection[Any, Any]",
+        unread: bytes = b"",
+        seen: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
         place.process = JobProcess(
             self._loop,
             pid,
             pipe,
-            self._marker(place.index),
+            _name(place.index),
+            self._strays,
             partial(self._hear, place),
             partial(self._gone, place),
             unread,
+            seen,
         )
 
     def _hear(self, place: Place, message: FromJobWorker) -> None:
@@ -201,11 +227,12 @@ class Keeper:
             self._spawn(place)
         elif act is not None and (process := place.process) is not None:
             match act:
-                case Act.DRAIN:
+                case Act.DRAIN | Act.HURRY:
                     process.signal(SIGTERM)
                     process.signal(SIGCONT)
                 case Act.DUMP:
                     log.error("job_worker.hung", worker=place.index, pid=process.pid, reason=worker.reason)
+                    process.look_around()
                     process.signal(SIGABRT)
                     process.signal(SIGCONT)
                 case Act.KILL:
@@ -220,6 +247,7 @@ class Keeper:
         for place in list(self.places.values()):
             self._do_if(place, keeping.looked_at(place.worker, now, self._terms))
             if is_sample and place.process is not None:
+                place.process.look_around()
                 place.memory_bytes = place.process.memory_bytes()
                 self._do_if(place, keeping.measured(place.worker, place.memory_bytes, now, self._terms))
 
@@ -238,15 +266,14 @@ class Keeper:
             started_at=worker.started_at,
             heard_at=worker.heard_at,
             act_at=worker.act_at,
+            kill_at=worker.kill_at,
+            charged=worker.charged,
+            seen=() if place.process is None else tuple(place.process.seen),
             deaths=worker.deaths,
             rung=worker.rung,
             restarts=worker.restarts,
             reason=worker.reason,
         )
-
-    def _marker(self, index: int) -> str:
-        # No bot's id holds an "@".
-        return f"{self._instance}/@jobs.{index}/0"
 
     async def _wait_change(self) -> None:
         self._changed.clear()
@@ -256,3 +283,8 @@ class Keeper:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _name(index: int) -> BotId:
+    """Return what a place's processes carry in place of a bot's id, which holds no "@"."""
+    return BotId(f"@jobs.{index}")

@@ -16,16 +16,11 @@ from typing import Any
 from brama.child_process import ChildProcess, Exit
 from brama.errors import ProtocolError
 from brama.frames import FrameReader, encode_frame
+from brama.ids import BotId, Generation
 from brama.job_messages import FromJobWorker, Terms, decode_from_job_worker, encode_job_message
-from brama.marks import MARKER_VARIABLE
-from supervisor.fleet.linux import (
-    kill_exactly,
-    read_adopted,
-    read_descendants,
-    read_rss_anon_bytes,
-    read_stat,
-    read_variable,
-)
+from brama.marks import MARKER_VARIABLE, Marker
+from supervisor.fleet.linux import kill_exactly, read_descendants, read_rss_anon_bytes, read_stat
+from supervisor.fleet.strays import Dead, Strays, look_around
 
 #: The module of a worker; named, never imported.
 WORKER_MODULE = "jobs.supervised"
@@ -54,13 +49,15 @@ class JobProcess:
         loop: the master's.
         pid: of a child of this process.
         pipe: the master's end, owned from now on.
-        marker: what whatever it executes carries in its environment.
+        name: what whatever it executes carries in its environment's marker.
+        strays: ends what it leaves behind.
         on_message: called for each message.
-        on_exit: called once, when the process is reaped and what it left behind is killed.
+        on_exit: called once, when nothing of it is left.
         unread: bytes of a message that has not come whole.
+        seen: descendants it was seen with, as (pid, started_ticks).
 
     Raises:
-        OSError: the process cannot be watched.
+        OSError: the process cannot be watched; it and the pipe are done with.
     """
 
     def __init__(
@@ -68,27 +65,50 @@ class JobProcess:
         loop: asyncio.AbstractEventLoop,
         pid: int,
         pipe: "Connection[Any, Any]",
-        marker: str,
+        name: BotId,
+        strays: Strays,
         on_message: Callable[[FromJobWorker], None],
         on_exit: Callable[[Exit], None],
         unread: bytes = b"",
+        seen: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
+        try:
+            self._process = ChildProcess(loop, pid, self._ended)
+        except OSError:
+            pipe.close()
+            if (stat := read_stat(pid)) is not None and stat.parent == os.getpid():
+                kill_exactly(stat)
+            raise
         self._loop = loop
         self._pipe = pipe
-        self._marker = marker
+        self._name = name
+        self._strays = strays
+        self._seen = seen
         self._on_message = on_message
         self._on_exit = on_exit
         self._reader = FrameReader(unread)
         self._is_heard = True
         os.set_blocking(pipe.fileno(), False)
-        self._process = ChildProcess(loop, pid, self._ended)
         self.signal = self._process.signal
-        self.kill = self._process.kill_group
         loop.add_reader(pipe.fileno(), self._read)
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def seen(self) -> frozenset[tuple[int, int]]:
+        """Descendants it was seen with that may still live, as (pid, started_ticks)."""
+        return self._seen
+
+    def look_around(self) -> None:
+        """Note its descendants."""
+        self._seen = look_around(self.pid, self._seen)
+
+    def kill(self) -> None:
+        """SIGKILL the process and its group."""
+        self.look_around()
+        self._process.kill_group()
 
     def memory_bytes(self) -> int:
         """Return the private memory of the process and all it has started."""
@@ -128,26 +148,27 @@ class JobProcess:
         while self._is_heard and self._read():
             pass
         self._hear_no_more()
-        self.kill()
+        self._process.kill_group()
         exited = self._process.reap()
-        for pid in read_adopted():
-            if read_variable(pid, MARKER_VARIABLE) == self._marker and (stat := read_stat(pid)) is not None:
-                kill_exactly(stat)
-        self._on_exit(exited)
+        self._strays.end(Dead(self._name, self.pid, self._seen), lambda: self._on_exit(exited))
 
 
-def execute(command: Command, marker: str) -> tuple[int, "Connection[Any, Any]"]:
-    """Execute a worker and send it its terms; return its pid and the master's end of its pipe.
+def execute(command: Command, instance: str, name: BotId) -> tuple[int, "Connection[Any, Any]"]:
+    """Execute a worker that finds its terms in its pipe; return its pid and the master's end.
 
     Raises:
         OSError: it cannot be executed.
     """
     ours, theirs = _pipe()
     try:
+        os.set_blocking(ours.fileno(), False)
+        block = encode_frame(encode_job_message(Terms(command.terms)))
+        if os.write(ours.fileno(), block) < len(block):
+            raise OSError(f"the terms of {len(block)} bytes do not fit into its pipe")
         # -P: nothing in the working directory may pass for one of our modules.
         popen = subprocess.Popen(
             [sys.executable, "-P", "-m", WORKER_MODULE, str(theirs.fileno()), str(os.getpid())],
-            env={**command.environment, MARKER_VARIABLE: marker},
+            env={**command.environment, MARKER_VARIABLE: str(Marker(instance, name, Generation(0)))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -161,9 +182,6 @@ def execute(command: Command, marker: str) -> tuple[int, "Connection[Any, Any]"]
     finally:
         theirs.close()
     popen.returncode = 0  # reaped by its pidfd; a Popen that knows no end would warn, and wait for it
-    block = encode_frame(encode_job_message(Terms(command.terms)))
-    if os.write(ours.fileno(), block) < len(block):
-        raise OSError(f"the terms of {len(block)} bytes do not fit into its pipe")
     return popen.pid, ours
 
 

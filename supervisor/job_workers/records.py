@@ -13,7 +13,8 @@ import msgspec
 class JobWorkerRecord(msgspec.Struct, frozen=True):
     """One worker's process: its pid, the master's end of its pipe, and its past.
 
-    ``unread`` are bytes of a message that has not come whole. Moments are monotonic seconds.
+    ``unread`` are bytes of a message that has not come whole, ``seen`` its descendants as (pid,
+    started_ticks). Moments are monotonic seconds.
     """
 
     index: int
@@ -24,6 +25,9 @@ class JobWorkerRecord(msgspec.Struct, frozen=True):
     started_at: float = 0.0
     heard_at: float | None = None
     act_at: float | None = None
+    kill_at: float | None = None
+    charged: bool = False
+    seen: tuple[tuple[int, int], ...] = ()
     deaths: tuple[float, ...] = ()
     rung: int = 0
     restarts: int = 0

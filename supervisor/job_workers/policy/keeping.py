@@ -1,6 +1,6 @@
 """Decides what becomes of a job worker: when it starts again, when it is drained, killed, or given up.
 
-Pure. A worker that is drained has 35 s of its own to end; the kernel ends what outlives that.
+Pure. A process that is to end gets a request, is hurried before its time is over, and killed after it.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,10 @@ from supervisor.fleet.policy import reasons
 from supervisor.fleet.policy.model import Limits, State
 from supervisor.fleet.policy.restarts import FORGIVEN_AFTER_S, decide_after_death
 
-#: How long a drained worker may take: it hands its jobs back after 30 s and ends within 35.
+#: How long a drained worker may take at most: it hands its jobs back after 30 s and ends within 35.
 DRAIN_S = 37.0
+#: So long before it is killed a draining worker is hurried: time to end handlers, and to hand jobs back.
+HURRY_S = 7.0
 #: How long a hung worker may take to write its stacks down.
 DUMP_S = 5.0
 #: A worker has to say that it takes jobs this long after its start: a server that is away is waited for then.
@@ -29,6 +31,8 @@ class Act(StrEnum):
     SPAWN = "spawn"
     #: SIGTERM: it ends once its jobs are through, or handed back.
     DRAIN = "drain"
+    #: SIGTERM again: it hands its jobs back now.
+    HURRY = "hurry"
     #: SIGABRT: it writes down where it stands, and ends.
     DUMP = "dump"
     #: SIGKILL, with all it has started.
@@ -59,7 +63,8 @@ class Worker:
         reason: why it is not RUNNING, one line.
         started_at: since when its process runs.
         heard_at: when its last beat came.
-        act_at: when something has to happen if nothing else does: the next start, or the kill.
+        act_at: when something has to happen if nothing else does: the next start, or the next step to an end.
+        kill_at: when a process that is stopping is killed; never before ``act_at``.
         deaths: moments of those that count.
         rung: of the ladder of waits.
         over: samples above the memory cap in a row.
@@ -73,6 +78,7 @@ class Worker:
     started_at: float = 0.0
     heard_at: float | None = None
     act_at: float | None = None
+    kill_at: float | None = None
     deaths: tuple[float, ...] = ()
     rung: int = 0
     over: int = 0
@@ -94,6 +100,7 @@ def begun(worker: Worker, now: float) -> Worker:
         started_at=now,
         heard_at=None,
         act_at=now + START_S,
+        kill_at=None,
         over=0,
         successor=True,
         charged=False,
@@ -123,7 +130,7 @@ def measured(worker: Worker, memory_bytes: int, now: float, terms: Terms) -> Ste
     used, cap = reasons.megabytes(memory_bytes), reasons.megabytes(terms.memory_bytes)
     reason = f"uses {used}, more than {cap} (jobs.memory_per_worker)"
     early = now - worker.started_at < FORGIVEN_AFTER_S
-    return _stopping(worker, Act.DRAIN, reason if early else _RECYCLED, now + DRAIN_S, charged=early)
+    return _draining(worker, reason if early else _RECYCLED, now, DRAIN_S, charged=early)
 
 
 def looked_at(worker: Worker, now: float, terms: Terms) -> Step:
@@ -133,41 +140,56 @@ def looked_at(worker: Worker, now: float, terms: Terms) -> Step:
         if now - last < terms.timeout_s:
             return worker, None
         reason = f"hung: no heartbeat for {reasons.seconds(terms.timeout_s)} (jobs.worker_timeout)"
-        return _stopping(worker, Act.DUMP, reason, now + DUMP_S, charged=True)
+        return _dumping(worker, reason, now)
     if worker.act_at is None or now < worker.act_at:
         return worker, None
     match worker.state:
         case State.STARTING:
             reason = f"takes no jobs {reasons.seconds(START_S)} after its start"
-            return _stopping(worker, Act.DUMP, reason, now + DUMP_S, charged=True)
+            return _dumping(worker, reason, now)
+        case State.STOPPING if worker.kill_at is not None and now < worker.kill_at:
+            return replace(worker, act_at=worker.kill_at), Act.HURRY
         case State.STOPPING:
-            return replace(worker, act_at=now + DUMP_S), Act.KILL
+            return _killing(worker, now)
         case _:
             return worker, Act.SPAWN
 
 
 def stopped(worker: Worker, now: float, reason: str, timeout_s: float) -> Step:
-    """Return what ends a worker for good, within ``timeout_s`` seconds; 0: at once."""
+    """Return what ends a worker for good, within ``timeout_s`` seconds; 0: at once.
+
+    One that is stopping already gets no more time than it had.
+    """
     if worker.state not in _ALIVE:
         return replace(worker, state=State.STOPPED, reason=reason, act_at=None), None
-    act = Act.DRAIN if timeout_s > 0 else Act.KILL
-    worker, _ = _stopping(worker, act, reason, now + max(timeout_s, DUMP_S), charged=False)
-    return replace(worker, successor=False), act
+    if timeout_s <= 0:
+        return _killing(replace(worker, state=State.STOPPING, reason=reason, successor=False), now)
+    draining, act = _draining(worker, reason, now, min(timeout_s, DRAIN_S), charged=False)
+    draining = replace(draining, successor=False)
+    if worker.state is not State.STOPPING or worker.kill_at is None or worker.act_at is None:
+        return draining, act
+    assert draining.kill_at is not None
+    assert draining.act_at is not None
+    is_hurried = worker.act_at == worker.kill_at
+    kill_at = min(worker.kill_at, draining.kill_at)
+    act_at = kill_at if is_hurried else min(worker.act_at, draining.act_at)
+    return replace(draining, act_at=act_at, kill_at=kill_at), None
 
 
 def renewed(worker: Worker, now: float) -> Step:
     """Return what replaces a worker's process by another of new code or terms."""
     if worker.state in {State.STARTING, State.RUNNING}:
-        return _stopping(worker, Act.DRAIN, reasons.CODE_CHANGED, now + DRAIN_S, charged=False)
+        return _draining(worker, reasons.CODE_CHANGED, now, DRAIN_S, charged=False)
     return worker, None
 
 
 def ended(worker: Worker, code: int | None, signal: str | None, now: float, terms: Terms) -> Step:
     """Return what follows the end of a worker's process."""
     if worker.state is State.STOPPING and not worker.successor:
-        return replace(worker, state=State.STOPPED, act_at=None), None
+        return replace(worker, state=State.STOPPED, act_at=None, kill_at=None), None
     if worker.state is State.STOPPING and not worker.charged:
-        return replace(worker, state=State.BACKOFF, act_at=now), Act.SPAWN
+        return replace(worker, state=State.BACKOFF, act_at=now, kill_at=None), Act.SPAWN
+    worker = replace(worker, kill_at=None)
     cause = worker.reason or reasons.describe_exit(code, signal)
     if code == ExitCode.CONFIG:
         return replace(worker, state=State.FATAL, reason=cause, act_at=None), None
@@ -180,6 +202,28 @@ def ended(worker: Worker, code: int | None, signal: str | None, now: float, term
     return replace(worker, state=State.BACKOFF, act_at=now + verdict.wait_s), None
 
 
-def _stopping(worker: Worker, act: Act, reason: str, act_at: float, *, charged: bool) -> Step:
-    worker = replace(worker, state=State.STOPPING, reason=reason, act_at=act_at, charged=charged, over=0)
-    return worker, act
+def _draining(worker: Worker, reason: str, now: float, limit_s: float, *, charged: bool) -> Step:
+    kill_at = now + limit_s
+    hurry_at = max(now, kill_at - HURRY_S)
+    return _stopping(worker, reason, hurry_at, kill_at, charged=charged), Act.DRAIN
+
+
+def _dumping(worker: Worker, reason: str, now: float) -> Step:
+    return _stopping(worker, reason, now + DUMP_S, now + DUMP_S, charged=True), Act.DUMP
+
+
+def _killing(worker: Worker, now: float) -> Step:
+    """Kill, and kill again should it take long."""
+    return replace(worker, act_at=now + DUMP_S, kill_at=now + DUMP_S), Act.KILL
+
+
+def _stopping(worker: Worker, reason: str, act_at: float, kill_at: float, *, charged: bool) -> Worker:
+    return replace(
+        worker,
+        state=State.STOPPING,
+        reason=reason,
+        act_at=act_at,
+        kill_at=kill_at,
+        charged=charged,
+        over=0,
+    )
