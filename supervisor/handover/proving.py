@@ -47,15 +47,14 @@ def prove(
 
 def _check_places(draft: Handover, settings: Settings) -> None:
     """Refuse what cannot change under bots that run on."""
-    for key, running, now in (
-        ("state_dir", draft.state_dir, str(settings.state_dir)),
-        ("telegram.base_url", draft.base_url, settings.telegram.base_url),
-    ):
-        if running != now:
-            raise StateError(
-                f"{key}: is {now} and was {running} when the master started; that needs stop and start, "
-                "not a hot restart"
-            )
+    changed = "{}: is {} and was {} when the master started; {}".format
+    state_dir, base_url = str(settings.state_dir), settings.telegram.base_url
+    if draft.state_dir != state_dir:  # commands look for the running master where the file says
+        way_out = "change it back, stop, then change it, move the folder and start"
+        raise StateError(changed("state_dir", state_dir, draft.state_dir, way_out))
+    if draft.base_url != base_url:
+        way_out = "that needs brama-supervisor restart --cold"
+        raise StateError(changed("telegram.base_url", base_url, draft.base_url, way_out))
 
 
 def _try_addresses(draft: Handover, settings: Settings) -> None:

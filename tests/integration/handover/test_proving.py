@@ -174,7 +174,11 @@ def test_what_cannot_change_under_running_bots_is_refused(project: Project, key:
     if key == "state_dir":
         project.draft = msgspec.structs.replace(project.draft, state_dir="/elsewhere")
     assert f"{key}: is " in project.refusal()
-    assert "that needs stop and start, not a hot restart" in project.refusal()
+    way_out = {
+        "state_dir": "; change it back, stop, then change it, move the folder and start",
+        "telegram.base_url": "; that needs brama-supervisor restart --cold",
+    }
+    assert way_out[key] in project.refusal()
 
 
 def test_it_ends_with_the_master_that_tries_it(project: Project, tmp_path: Path):
