@@ -139,6 +139,7 @@ class RunningMaster:
             renewing=len(renewal),
             restart_problems=(*(self._parts.restarter.failure or "").splitlines(), *unrenewed),
             renewal_obstacle=renewal.obstacle,
+            cut_short=tuple(renewal.cut_short),
         )
 
     def _worker(

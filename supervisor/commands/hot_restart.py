@@ -14,7 +14,7 @@ from brama.exit_codes import ExitCode
 from supervisor.commands.progress_line import ProgressLine
 from supervisor.commands.waiting import PAUSE_S
 from supervisor.control.client import ControlClient, MasterProcess
-from supervisor.control.policy.words import describe_unrenewed, plural
+from supervisor.control.policy.words import describe_unrenewed, enumerate_words, plural
 from supervisor.control.ports import RestartResult
 from supervisor.control.status import MasterStatus
 
@@ -66,6 +66,11 @@ def _restart(client: ControlClient, process: MasterProcess) -> int:
             master = _status(client, process) or master
     took_s = monotonic_s() - began_at
     typer.echo(f"restarted (pid {master.pid}, version {master.version}) in {took_s:.1f} s")
+    if master.cut_short:
+        sys.stderr.write(
+            f"{enumerate_words(master.cut_short)}: what was being done took longer than stop.timeout; it was "
+            "ended, and is begun again\n"
+        )
     if master.renewing:
         finish = "finishes what it has" if master.renewing == 1 else "finish what they have"
         sys.stderr.write(f"{plural(master.renewing, 'bot')} still {finish} begun\n")

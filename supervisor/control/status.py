@@ -31,6 +31,8 @@ class MasterStatus(msgspec.Struct, frozen=True):
     ``restart_problems`` says likewise why the last hot restart did not happen, or is not through.
     ``hot_restarts`` counts those that did, and ``renewing`` bots that still run in a process from before the
     last one; ``renewal_obstacle`` says why none of them is restarted yet, and is None when they are.
+    ``cut_short`` are bots whose handlers were not through within ``stop.timeout`` then: what they did was
+    ended, and begun again.
     """
 
     pid: int
@@ -43,6 +45,7 @@ class MasterStatus(msgspec.Struct, frozen=True):
     renewing: int = 0
     restart_problems: tuple[str, ...] = ()
     renewal_obstacle: str | None = None
+    cut_short: tuple[str, ...] = ()
 
 
 class PlatformStatus(msgspec.Struct, frozen=True):

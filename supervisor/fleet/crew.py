@@ -322,6 +322,7 @@ class Crew:
             in_flight = self._delivery.in_flight(bot_id).count
             charged = self._delivery.worker_gone(bot_id, commanded=worker.commanded)
         self._pids.discard(handle.pid)
+        member.unfinished = in_flight if worker.commanded else 0
         member.handle, member.delivering = None, False
         member.memory_bytes, member.heartbeat_at = 0, None
         self._gate.leave(bot_id)

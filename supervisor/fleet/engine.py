@@ -141,7 +141,7 @@ class Engine:
         member.worker, decided = step(before, event, self._clock(), member.limits)
         self.count(member, before.phase, member.worker.phase)
         self.arm(member)
-        self.renewal.moved(member.settings.id, member.worker)
+        self.renewal.moved(member.settings.id, member.worker, member.unfinished)
         log_turn(member.settings.id, before.phase, member.worker)
         for effect in decided:
             try:

@@ -38,6 +38,8 @@ class Member:
     heartbeat_at: float | None = None
     messages: int = 0
     errors: int = 0
+    #: Updates that its last process had not finished when it was ended by our wish; they begin anew.
+    unfinished: int = 0
 
     def view(self, why_spawning: str | None, *, before_start: bool = False) -> WorkerView:
         """Return how the bot stands.

@@ -34,6 +34,8 @@ class Renewal:
         self._gate = Gate(loop, PER_CORE * cores, lambda bot_id, _: renew(bot_id), _PLACE_S)
         self._left: dict[BotId, Generation] = {}
         self._is_stopped = False
+        #: Bots whose handlers took longer than ``stop.timeout``, so that their updates begin anew.
+        self.cut_short: list[BotId] = []
         #: Why nothing can be renewed yet; None: it is being done, or nothing was to be.
         self._obstacle: str | None = None
         #: Whether that is more than the waiting which belongs to it.
@@ -81,13 +83,18 @@ class Renewal:
         for bot_id, generation in list(self._left.items()):
             self._gate.enter(bot_id, generation)
 
-    def moved(self, bot_id: BotId, worker: Worker) -> None:
-        """A bot is where ``worker`` says; it may be through."""
+    def moved(self, bot_id: BotId, worker: Worker, unfinished: int = 0) -> None:
+        """A bot is where ``worker`` says; it may be through.
+
+        ``unfinished`` is how many updates its last process was in the middle of when it was ended.
+        """
         if bot_id not in self._left:
             return
         if worker.generation == self._left[bot_id] and worker.phase in ALIVE:
             return
         self._gate.withdraw(bot_id)  # nothing is left of the code before, whoever ended it
+        if unfinished and bot_id not in self.cut_short:
+            self.cut_short.append(bot_id)
         if worker.phase is Phase.SERVE or worker.phase not in ALIVE | FORKING:
             del self._left[bot_id]
             self._gate.leave(bot_id)

@@ -98,6 +98,22 @@ def test_what_runs_is_finished_and_what_waits_comes_once_in_order(fleet: Fleet, 
     assert (tally.committed, tally.processed) == (21, 21)
 
 
+def test_a_handler_that_takes_longer_than_a_stop_may_is_ended_and_named(fleet: Fleet, tmp_path: Path):
+    fleet.sections["stop"] = {"timeout": "1s"}
+    bot, gate = fleet.add("shop"), tmp_path / "gate"
+    fleet.start_and_wait()
+    bot.send(f"hold {gate}")
+    wait_until(lambda: fleet.worker("shop").in_flight == 1, what="the handler to begin")
+    done = fleet.run("restart")
+    assert done.returncode == 0
+    assert done.stdout.startswith("restarted (pid ")
+    assert done.stderr.startswith("shop: what was being done took longer than stop.timeout; ")
+    assert fleet.status().master.cut_short == ("shop",)
+    gate.touch()
+    assert bot.wait_answers(1) == ["held until gate"]
+    assert fleet.stop() == 0
+
+
 def test_a_stream_goes_on_through_restarts_of_every_kind(fleet: Fleet):
     """Also two signals at once, and one that comes while another master is just beginning."""
     bots = [fleet.add(f"bot{number}") for number in range(4)]

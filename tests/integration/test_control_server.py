@@ -56,7 +56,7 @@ async def test_the_status_document_has_the_published_fields_in_order(tcp, master
     assert list(document) == ["master", "totals", "workers", "orphans", "webhook", "platform", "jobs"]
     assert list(document["master"]) == [
         *("pid", "version", "uptime_ms", "state", "config", "reload_problems"),
-        *("hot_restarts", "renewing", "restart_problems", "renewal_obstacle"),
+        *("hot_restarts", "renewing", "restart_problems", "renewal_obstacle", "cut_short"),
     ]
     assert list(document["totals"]) == ["bots", "running", "inbox", "dead_letters", "duplicates", "sleeping"]
     assert list(document["workers"][0]) == [

@@ -74,6 +74,14 @@ def test_one_that_came_to_new_code_by_itself_is_not_renewed_once_more(stage: Sta
     assert len(stage.renewal) == PER_CORE
 
 
+def test_who_was_ended_in_the_middle_of_its_work_is_named_once(stage: Stage):
+    stage.renewal.begin()
+    for phase, generation in ((Phase.SPAWN, 5), (Phase.BOOT, 5), (Phase.SERVE, 5)):
+        stage.renewal.moved(BotId("bot0"), Worker(phase=phase, generation=generation), unfinished=2)
+    stage.moved(1, Phase.SERVE, 5)
+    assert stage.renewal.cut_short == ["bot0"]
+
+
 def test_stopped_it_renews_nobody_any_more(stage: Stage):
     stage.renewal.begin()
     stage.renewal.stop()
