@@ -11,10 +11,9 @@ from typing import Any
 from brama.clock import Clock, monotonic_s
 from brama.config.settings import Settings
 from brama.errors import BramaError, ZygoteError
-from brama.ids import BotId, Generation
+from brama.ids import BotId
 from brama.log import get_logger
 from brama.marks import instance_of
-from brama.messages import PROTOCOL_VERSION
 from supervisor.fleet.boot import capacity_of, told_of
 from supervisor.fleet.crew import Crew
 from supervisor.fleet.engine import Engine
@@ -22,17 +21,15 @@ from supervisor.fleet.journal import Journal
 from supervisor.fleet.leftovers import end_leftovers
 from supervisor.fleet.linux import become_subreaper
 from supervisor.fleet.machine import free_memory_share
-from supervisor.fleet.member import Member
 from supervisor.fleet.muster import Muster
 from supervisor.fleet.open_files import make_room_for_files
 from supervisor.fleet.policy import events, reasons
 from supervisor.fleet.policy.events import Event
-from supervisor.fleet.policy.model import Phase, Wanted
-from supervisor.fleet.policy.succession import inherit
 from supervisor.fleet.ports import Delivery, Ingress, JobDesk, Roll, Store, Zygote
-from supervisor.fleet.records import MemberRecord, draft_record, end_disowned
+from supervisor.fleet.records import MemberRecord
 from supervisor.fleet.renewal import Renewal
 from supervisor.fleet.room import Room
+from supervisor.fleet.succession import Succession
 from supervisor.fleet.uids import allocate_uids
 from supervisor.fleet.view import WorkerView
 from supervisor.updates.policy.routing import RouteRecord
@@ -87,8 +84,6 @@ class Fleet:
         desk: JobDesk | None = None,
     ) -> None:
         self._settings = settings
-        self._delivery = delivery
-        self._ingress = ingress
         self._zygote = zygote
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -122,6 +117,7 @@ class Fleet:
             is_others=is_others,
             desk=desk,
         )
+        self._succession = Succession(self._members, self._engine, self._crew, delivery, ingress)
         self._started = self._closing = self._handed_over = False
         self._give_up_at = float("inf")
         self._tidying: asyncio.TimerHandle | None = None
@@ -162,15 +158,7 @@ class Fleet:
         become_subreaper()
         make_room_for_files(self._settings)
         await self._give_uids(self._settings)
-        for record in records:
-            bot_id = BotId(record.bot_id)
-            member = self._members.get(bot_id)
-            if member is None or member.settings.telegram_id != record.telegram_id:
-                end_disowned(record)
-            else:
-                generation = Generation(record.worker.generation)
-                await self._delivery.take_over(bot_id, generation, routes.get(bot_id, RouteRecord()))
-                self._adopt(member, record)
+        await self._succession.take_over(records, routes)
         await self._begin()
 
     async def renew(self) -> None:
@@ -269,14 +257,11 @@ class Fleet:
 
     def draft(self) -> list[MemberRecord]:
         """Return what would be handed over now, for whoever is to prove that it can be read."""
-        return [draft_record(member) for member in self._members.values()]
+        return self._succession.draft()
 
     async def retire(self, bot_ids: Collection[BotId]) -> None:
         """End the processes of bots that the next master cannot go on with; their intake goes on."""
-        retiring = [self._members[bot_id] for bot_id in bot_ids]
-        for member in retiring:
-            self._tell(member, events.Retired())
-        await self._engine.wait_gone(retiring)
+        await self._succession.retire(bot_ids)
 
     async def hand_over(self) -> list[MemberRecord]:
         """Let go of every process without ending it, end the zygote, and return what is left of the fleet.
@@ -285,40 +270,12 @@ class Fleet:
         """
         await self._crew.wait_buried()
         self._handed_over = True
-        self._engine.stop()
-        self._crew.let_go()
+        records = self._succession.let_go()
         if self._tidying is not None:
             self._tidying.cancel()
-        records = [self._crew.final_record(member) for member in self._members.values()]
-        self._crew.stop_answering()
         await self._zygote.aclose()
         await self._journal.close()
         return records
-
-    def _adopt(self, member: Member, record: MemberRecord) -> None:
-        bot_id, process = member.settings.id, record.process
-        member.identity, member.messages, member.errors = record.identity, record.messages, record.errors
-        wanted, member.worker = member.worker.wanted, inherit(member.worker, record.worker)
-        if process is None:
-            return
-        member.memory_bytes, member.heartbeat_at = record.memory_bytes, record.heartbeat_at
-        if member.worker.ingress_open:
-            self._ingress.open(bot_id)
-        if record.has_asked:
-            member.has_asked, member.allowed_updates = True, record.allowed_updates
-            self._ingress.set_allowed_updates(bot_id, record.allowed_updates)
-        self._crew.adopt(member, process)
-        self._engine.count(member, Phase.STOPPED, member.worker.phase)
-        self._engine.arm(member)
-        generation = Generation(member.worker.generation)
-        self._engine.renewal.add(bot_id, generation)
-        if process.protocol != PROTOCOL_VERSION:
-            self._tell(member, events.LinkBroken(reasons.other_protocol(process.protocol, PROTOCOL_VERSION)))
-        if member.worker.phase is Phase.SERVE and member.handle is not None:
-            self._delivery.worker_ready(bot_id, generation, member.handle.send)
-        if wanted is not member.worker.wanted:
-            because = member.worker.unwanted_because
-            self._tell(member, events.Enabled() if wanted is Wanted.RUNNING else events.Disabled(because))
 
     # --- for the application, at any time -------------------------------------------------------
 
