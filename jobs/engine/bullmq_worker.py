@@ -132,12 +132,13 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
         self, job_data: dict[str, str] | None = None, *rest: Any, **named: Any
     ) -> Any:
         """Let data that is no JSON through as text: a bad payload, not an error at each try to take it."""
-        if job_data:
-            try:
-                json.loads(job_data.get("data", "{}"))
-            except ValueError:
-                job_data["data"] = json.dumps(job_data["data"])
-        return await super().nextJobFromJobData(job_data, *rest, **named)
+        try:
+            return await super().nextJobFromJobData(job_data, *rest, **named)
+        except ValueError:
+            if not job_data:
+                raise
+            job_data["data"] = json.dumps(job_data.get("data", ""))
+            return await super().nextJobFromJobData(job_data, *rest, **named)
 
     async def _wait_reachable(self) -> None:
         """Return when the server answers, or when the worker closes."""

@@ -52,12 +52,12 @@ def decode(received: bytes, at: int) -> tuple[Any, int]:
         raise IncompleteError
     kind, after = received[at], end + 2
     if kind == _BULK:
-        size = int(received[at + 1 : end])
-        if size < 0:
+        stop = after + int(received[at + 1 : end])
+        if stop < after:
             return None, after
-        if len(received) < after + size + 2:
+        if len(received) < stop + 2:
             raise IncompleteError
-        return received[after : after + size].decode(errors="replace"), after + size + 2
+        return received[after:stop].decode(errors="replace"), stop + 2
     if kind == _ARRAY:
         items = []
         for _ in range(int(received[at + 1 : end])):
