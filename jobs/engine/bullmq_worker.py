@@ -100,6 +100,7 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
     async def run(self) -> None:
         """See Consumer."""
         check: Timer | None = None
+        self.running = True
         try:
             await self._wait_reachable()
             self.lockManager.start()
@@ -115,6 +116,7 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
                 check.stop()
             await super().close()  # locks are renewed until the last job in hand is through
             await self._client.aclose()
+            self.running = False
             self._ended.set()
 
     async def pause(self) -> None:
@@ -126,7 +128,10 @@ class BullConsumer(bullmq.Worker):  # type: ignore[misc] # bullmq has no types
         await self.pause()
         self.closing = True
         self.resume_event.set()
-        await self._ended.wait()
+        if self.running:
+            await self._ended.wait()
+        else:  # never, if its task was cancelled before it began
+            await self._client.aclose()
 
     async def nextJobFromJobData(  # noqa: N802 - BullMQ's name
         self, job_data: dict[str, str] | None = None, *rest: Any, **named: Any
