@@ -63,4 +63,4 @@ lock:  ## resolve the dependencies anew into requirements*.lock (needs uv)
 	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove .venv, caches and build output
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf .venv .node build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

@@ -9,6 +9,8 @@ from pathlib import Path
 from benchmarks import (
     fleets,
     hot_restarting,
+    jobs_latency,
+    jobs_throughput,
     loss,
     on_demand,
     reloading,
@@ -35,6 +37,7 @@ TABLES = (
     "hot-restarts",
     "webhooks",
     "on-demand",
+    "jobs",
 )
 
 
@@ -95,6 +98,9 @@ def main() -> None:
         if "webhooks" in wanted:
             webhook_accepting.compare()
             webhook_handling.compare(find_run_webhook(folder))
+        if "jobs" in wanted:
+            jobs_throughput.compare()
+            jobs_latency.measure()
         if "loss" in wanted:
             loss.compare([BashLoop(), Ours({"restart": {"cooldown": "1s", "budget": 1000}})])
 

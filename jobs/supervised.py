@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 
+import uvloop
 from setproctitle import setproctitle
 
 from brama.clock import monotonic_s
@@ -46,7 +47,8 @@ def main(arguments: list[str]) -> int:
     output = Output(terms.log_path)
     faulthandler.enable(file=2)
     try:
-        return asyncio.run(_run(terms, fd, output, sink))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(terms, fd, output, sink))
     except BramaError as error:
         log.error("worker.not_started", error=str(error))
         _say(fd, NotStarted(str(error)))

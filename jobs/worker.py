@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+import uvloop
+
 from brama.errors import BramaError, ConfigError, StateError
 from brama.exit_codes import ExitCode
 from brama.log import configure_logging, get_logger
@@ -27,6 +29,7 @@ from jobs.engine.bullmq_worker import BullConsumer
 from jobs.engine.port import RateLimiter
 from jobs.engine.rate_limiter import RateLimits
 from jobs.engine.server import locate_server
+from jobs.engine.slots import Slots
 from jobs.errors import EngineUnavailableError
 from jobs.execution.children import Children
 from jobs.execution.runner import Runner, Tally
@@ -131,14 +134,13 @@ class Worker:
     async def _serve(self, queue: BullQueue, letters: DeadLetters, producer: Producer) -> None:
         runner = self._runner
         assert runner is not None
-        slots = asyncio.Semaphore(self._slots)
+        slots = Slots(self._slots)
         consumers = [
             BullConsumer(
                 name,
                 runner.process,
                 self._url,
                 slots=slots,
-                slot_count=self._slots,
                 max_stalls=self._types.max_stalls(name),
                 capped=self._types.concurrency(name) is not None,
                 keep_s=self._types.keep_s(name),
@@ -214,7 +216,9 @@ def main(arguments: list[str]) -> int:
     try:
         url = locate_server(options.state_dir, os.environ)
         register_secrets(url)
-        asyncio.run(_run(load_types(options.modules), options, url, sink))
+        types = load_types(options.modules)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(types, options, url, sink))
     except ConfigError as error:
         log.error("worker.not_started", error=str(error))
         return ExitCode.CONFIG

@@ -16,6 +16,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
+from jobs.engine.script_client import ScriptClient
 from jobs.policy.limits import LONGEST_WAIT_S
 
 #: Within this time a producer knows whether its job is stored, or keeps it in the outbox.
@@ -33,9 +34,10 @@ _NOT_NOW = ("MISCONF", "NOREPLICAS")
 
 def producer_client(url: str) -> Redis:
     """Return a client that fails fast: no second try, and seconds at most until it knows."""
-    return Redis.from_url(
+    return ScriptClient.from_url(
         url,
         decode_responses=True,
+        protocol=2,
         retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=CONNECT_S,
         socket_timeout=ANSWER_S,
@@ -48,9 +50,10 @@ def worker_client(url: str) -> Redis:
     It waits for an answer longer than the longest blocking wait: the 5 s that redis-py has from version 8 on
     cut such a wait off, and delayed jobs hang.
     """
-    return Redis.from_url(
+    return ScriptClient.from_url(
         url,
         decode_responses=True,
+        protocol=2,
         retry=Retry(_WAITS, _TRIES),
         retry_on_error=[BusyLoadingError, ConnectionError, TimeoutError],
         socket_connect_timeout=ANSWER_S,

@@ -156,8 +156,8 @@ class TakenJob(Protocol):
     @property
     def origin(self) -> Json: ...
     @property
-    def lost(self) -> asyncio.Event:
-        """Set when its lock has run out, as while the server is away: another worker may begin it now."""
+    def lost(self) -> asyncio.Future[None]:
+        """Done when its lock has run out, as while the server is away: another worker may begin it now."""
 
     async def report_progress(self, value: Json) -> None: ...
     async def log(self, line: str) -> None: ...

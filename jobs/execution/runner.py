@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -81,16 +82,17 @@ class Runner:
         self._limiter = limiter
         self._unfit = unfit
         self._jitter = jitter
-        self._draining = asyncio.Event()
+        self._draining: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.tally = Tally()
 
     def hand_back(self) -> None:
         """End the handlers that run, giving their jobs back, and every job that is taken from now on."""
-        self._draining.set()
+        if not self._draining.done():
+            self._draining.set_result(None)
 
     async def process(self, job: TakenJob) -> Outcome:
         """See ``Process``."""
-        if self._draining.is_set():
+        if self._draining.done():
             return HandedBack()
         self.tally.active += 1
         try:
@@ -151,10 +153,10 @@ class Runner:
             return HandedBack(wait_s)
         reports = Reports(job)
         task = asyncio.create_task(self._run(job, job_type, payload, allowed, reports))
-        ends = {asyncio.create_task(event.wait()) for event in (self._draining, job.lost)}
+        ends: set[asyncio.Future[Any]] = {task, self._draining, job.lost}
         try:
-            await asyncio.wait({task, *ends}, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            handed_back = self._draining.is_set() or job.lost.is_set()
+            await asyncio.wait(ends, timeout=job_type.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            handed_back = self._draining.done() or job.lost.done()
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=CLEAN_UP_S)
@@ -166,8 +168,7 @@ class Runner:
                 await reports.flush()
                 return task.result()
         finally:
-            for each in (task, *ends):
-                each.cancel()
+            task.cancel()
         if handed_back:
             log.info("job.handed_back", queue=job.queue, job=job.job_id)
             return HandedBack()

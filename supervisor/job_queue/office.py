@@ -26,6 +26,7 @@ from jobs.engine.bullmq_worker import BullConsumer
 from jobs.engine.port import Completed, Failed, HandedBack, NewJob, Outcome, TakenJob
 from jobs.engine.programs import find_program
 from jobs.engine.server import LeftServer, QueueServer, locate_server
+from jobs.engine.slots import Slots
 from jobs.llm.server import BackendServer
 from jobs.operations import JobOperations
 from jobs.policy.ids import job_id_for
@@ -142,8 +143,7 @@ class JobOffice:
             result_queue(self._name),
             self._receive,
             self._url,
-            slots=asyncio.Semaphore(_RESULTS),
-            slot_count=_RESULTS,
+            slots=Slots(_RESULTS),
             max_stalls=2**31,
         )
         self._closing.push_async_callback(results.close)

@@ -1,8 +1,10 @@
 """Producers and consumers for tests of the engine."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psutil
@@ -11,6 +13,8 @@ from redis.asyncio import Redis
 from brama.clock import utc_s
 from jobs.engine.bullmq_worker import BullConsumer
 from jobs.engine.port import Completed, NewJob, Outcome, TakenJob
+from jobs.engine.server import QueueServer
+from jobs.engine.slots import Slots
 from tests.waiting import loop_turn
 
 QUEUE = "reports"
@@ -43,9 +47,7 @@ class Processing:
 async def consuming(url: str, process: Any, *, slots: int = 1, **more: Any) -> AsyncIterator[BullConsumer]:
     """Have a worker take the queue's jobs until the block ends."""
     options = {"queue": QUEUE, "max_stalls": 1, **more}
-    consumer = BullConsumer(
-        process=process, url=url, slots=asyncio.Semaphore(slots), slot_count=slots, **options
-    )
+    consumer = BullConsumer(process=process, url=url, slots=Slots(slots), **options)
     running = asyncio.create_task(consumer.run())
     try:
         yield consumer
@@ -65,6 +67,17 @@ async def redis(url: str) -> AsyncIterator[Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+@contextmanager
+def stopped(server: QueueServer) -> Iterator[None]:
+    """Have a server that accepts connections and says nothing."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def alive(pid: int) -> bool:

@@ -10,9 +10,10 @@ from jobs.engine.bullmq_worker import BullConsumer
 from jobs.engine.connections import worker_client
 from jobs.engine.port import Completed, Failed, HandedBack, Retried, TakenJob
 from jobs.engine.server import QueueServer
+from jobs.engine.slots import Slots
 from jobs.errors import EngineUnavailableError
 from jobs.policy.limits import COMPLETED_KEPT, LOCK_S
-from tests.integration.jobs.stage import QUEUE, Processing, consuming, new_job, redis
+from tests.integration.jobs.stage import QUEUE, Processing, consuming, new_job, redis, stopped
 from tests.ports import free_port
 from tests.waiting import await_until
 
@@ -137,7 +138,7 @@ async def test_a_thousand_completed_jobs_are_kept(server: QueueServer, queue: Bu
         await queue.add(new_job(f"j{number}"))
     process = Processing()
     async with consuming(server.url, process, slots=4) as consumer:
-        await await_until(lambda: len(process.taken) == COMPLETED_KEPT + 5 and not consumer.jobs)
+        await await_until(lambda: len(process.taken) == COMPLETED_KEPT + 5 and not consumer.processing)
     assert (await queue.counts(QUEUE))["completed"] == COMPLETED_KEPT
     assert await queue.find(QUEUE, "j0") is None
 
@@ -147,7 +148,7 @@ async def test_a_queue_may_keep_completed_jobs_longer_however_many(server: Queue
         await queue.add(new_job(f"j{number}"))
     process = Processing()
     async with consuming(server.url, process, slots=4, keep_s=86400) as consumer:
-        await await_until(lambda: len(process.taken) == COMPLETED_KEPT + 5 and not consumer.jobs)
+        await await_until(lambda: len(process.taken) == COMPLETED_KEPT + 5 and not consumer.processing)
     assert (await queue.counts(QUEUE))["completed"] == COMPLETED_KEPT + 5
 
 
@@ -185,15 +186,14 @@ async def test_a_rate_limited_queue_goes_on_by_itself(server: QueueServer, queue
 
 
 async def test_slots_are_shared_by_the_queues_of_a_process(server: QueueServer, queue: BullQueue):
-    slots = asyncio.Semaphore(1)
+    slots = Slots(1)
     process = Processing()
     for number in range(4):
         await queue.add(new_job(f"j{number}"))
         job = new_job(f"j{number}")
         await queue.add(type(job)("others", job.job_id, job.name, None, job.created_utc_ms))
     consumers = [
-        BullConsumer(name, process, server.url, slots=slots, slot_count=1, max_stalls=1)
-        for name in (QUEUE, "others")
+        BullConsumer(name, process, server.url, slots=slots, max_stalls=1) for name in (QUEUE, "others")
     ]
     running = [asyncio.create_task(consumer.run()) for consumer in consumers]
     await await_until(lambda: len(process.taken) == 8)
@@ -221,38 +221,38 @@ async def test_a_worker_that_ends_leaves_no_job_active(server: QueueServer, queu
     assert (counts["active"], counts["waiting"] + counts["delayed"]) == (0, 2)
 
 
-async def test_a_paused_worker_asks_its_server_for_nothing(tmp_path):
-    """While the server is away there would be no end to the asking, and a worker that ends waits for it."""
-    consumer = BullConsumer(
-        QUEUE, Processing(), f"unix://{tmp_path}/none", slots=asyncio.Semaphore(1), slot_count=1, max_stalls=1
-    )
-    await consumer.pause()
-    consumer.drained = True
-    assert await consumer.getNextJob("token") is None
+async def test_a_worker_that_ends_asks_its_server_for_nothing(server: QueueServer):
+    """While the server is away there would be no end to the asking."""
+    async with consuming(server.url, Processing()) as consumer:
+        await await_until(lambda: consumer.waiting is not None)
+        with stopped(server):
+            await asyncio.wait_for(consumer.close(), 5)
 
 
 async def test_a_job_that_was_taken_anew_keeps_its_lock_when_the_first_take_ends(
     server: QueueServer, queue: BullQueue
 ):
     may_end = [asyncio.Event(), asyncio.Event()]
-    takes = iter(may_end)
+    tokens: list[str] = []
 
     async def process(job: TakenJob) -> Completed:
-        await next(takes).wait()
+        tokens.append(consumer.lockManager.tracked_jobs[job.job_id]["token"])
+        await may_end[len(tokens) - 1].wait()
         return Completed(None)
 
     await queue.add(new_job("a"))
-    async with consuming(server.url, process, slots=2) as consumer:
-        await await_until(lambda: consumer.jobs)
-        ((job, token),) = consumer.jobs
-        second = asyncio.create_task(consumer.processJob(job, "second"))
-        await await_until(lambda: len(consumer.jobs) == 2)
+    async with consuming(server.url, process, slots=2) as consumer, redis(server.url) as client:
+        await await_until(lambda: tokens)
+        await client.delete(f"bull:{QUEUE}:a:lock")  # as if it had run out, and the stalled check had come by
+        await client.lmove(f"bull:{QUEUE}:active", f"bull:{QUEUE}:wait")
+        await client.zadd(f"bull:{QUEUE}:marker", {"0": 0})
+        await await_until(lambda: len(tokens) == 2)
         may_end[0].set()
-        await await_until(lambda: (job, token) not in consumer.jobs)
-        assert consumer.lockManager.tracked_jobs[job.id]["token"] == "second"
+        await await_until(lambda: len(consumer.processing) == 1)
+        assert consumer.lockManager.tracked_jobs["a"]["token"] == tokens[1]
         may_end[1].set()
-        await second
-        assert not consumer.lockManager.tracked_jobs
+        await await_until(lambda: not consumer.processing)
+    assert await in_state(queue, "a", "completed")
 
 
 async def test_locks_are_renewed_while_a_paused_worker_ends_its_jobs(server: QueueServer, queue: BullQueue):
@@ -331,7 +331,7 @@ async def test_an_outcome_that_cannot_be_made_true_leaves_the_job_to_the_next_wo
     await queue.add(new_job("a", attempts=1))
     async with consuming(server.url, process) as consumer:
         await await_until(lambda: in_state(queue, "a", "active"))
-        await await_until(lambda: not consumer.jobs)
+        await await_until(lambda: not consumer.processing)
         assert await in_state(queue, "a", "active")
 
 

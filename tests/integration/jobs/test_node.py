@@ -2,8 +2,8 @@
 
 import asyncio
 import json
+import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from benchmarks.programs import find_installed
+from benchmarks.peers.node_bullmq import NoNodeError, install
 from jobs.policy.verdict import Cause
 from tests.integration.jobs import handlers
 from tests.integration.jobs.handlers import Work
@@ -24,18 +24,15 @@ SCRIPTS = Path(__file__).with_name("node")
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the scripts and their packages; skips where there is no Node or npm."""
-    npm = find_installed("npm")
-    if npm is None or find_installed("node") is None:
-        pytest.skip("no node and npm here; install them (Debian: apt-get install nodejs npm)")
+    """Return a folder with the scripts and their packages; without Node it skips, and fails where CI=true."""
+    try:
+        packages = install()
+    except NoNodeError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
     folder = tmp_path_factory.mktemp("node")
     shutil.copytree(SCRIPTS, folder, dirs_exist_ok=True)
-    done = subprocess.run(
-        [npm, "install", "--no-fund", "--no-audit", "--ignore-scripts"],
-        cwd=folder, capture_output=True, text=True, timeout=110,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"npm cannot install: {done.stderr.strip().splitlines()[0]}")
+    shutil.copy(packages.with_name("package.json"), folder)
+    (folder / "node_modules").symlink_to(packages)
     return folder
 
 

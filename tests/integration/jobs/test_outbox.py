@@ -1,18 +1,13 @@
 """Producers while the server is away, full, or back."""
 
 import asyncio
-import os
 import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.port import NewJob
-from jobs.engine.server import QueueServer
 from jobs.errors import EngineUnavailableError, NotAcceptedError
 from jobs.policy.verdict import Cause
 from jobs.producer import Producer
@@ -22,19 +17,8 @@ from jobs.storage.outbox import Outbox
 from tests.integration.jobs import handlers
 from tests.integration.jobs.handlers import Work
 from tests.integration.jobs.processes import House, worker
-from tests.integration.jobs.stage import redis
+from tests.integration.jobs.stage import redis, stopped
 from tests.waiting import await_until
-
-
-@contextmanager
-def stopped(server: QueueServer) -> Iterator[None]:
-    """Have a server that accepts connections and says nothing."""
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
 
 
 def work(at: House, text: str) -> Work:

@@ -65,7 +65,7 @@ class Taken:
     given_up: str | None = None
     created_utc_ms: int = 1500
     origin: Any = None
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    lost: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def report_progress(self, value: Any) -> None: ...
     async def log(self, line: str) -> None: ...
@@ -169,7 +169,7 @@ async def test_a_job_that_was_buried_before_its_worker_died_is_not_run_again():
 async def test_a_lost_job_is_ended_and_handed_back():
     taken = Taken({"text": "wait"})
     processing = asyncio.create_task(runner(Letters()).process(taken))
-    taken.lost.set()
+    taken.lost.set_result(None)
     assert await processing == HandedBack()
 
 
