@@ -44,10 +44,14 @@ class Processing:
 
 
 @asynccontextmanager
-async def consuming(url: str, process: Any, *, slots: int = 1, **more: Any) -> AsyncIterator[BullConsumer]:
+async def consuming(
+    url: str, process: Any, *, slots: int | Slots = 1, **more: Any
+) -> AsyncIterator[BullConsumer]:
     """Have a worker take the queue's jobs until the block ends."""
     options = {"queue": QUEUE, "max_stalls": 1, **more}
-    consumer = BullConsumer(process=process, url=url, slots=Slots(slots), **options)
+    consumer = BullConsumer(
+        process=process, url=url, slots=slots if isinstance(slots, Slots) else Slots(slots), **options
+    )
     running = asyncio.create_task(consumer.run())
     try:
         yield consumer

@@ -203,6 +203,43 @@ async def test_slots_are_shared_by_the_queues_of_a_process(server: QueueServer, 
     assert process.most_at_once == 1
 
 
+async def test_a_busy_queue_gives_its_only_slot_to_another_queue_that_wants_it(
+    server: QueueServer, queue: BullQueue
+):
+    slots, order = Slots(1), list[str]()
+
+    async def process(job: TakenJob) -> Completed:
+        order.append(job.queue)
+        if len(order) == 1:
+            other = new_job("other")
+            await queue.add(type(other)("others", "other", other.name, None, other.created_utc_ms))
+            await await_until(lambda: slots.are_wanted_beside(QUEUE))
+        return Completed(None)
+
+    for number in range(20):
+        await queue.add(new_job(f"j{number}"))
+    async with (
+        consuming(server.url, process, slots=slots),
+        consuming(server.url, process, slots=slots, queue="others"),
+    ):
+        await await_until(lambda: len(order) == 21)
+    assert order.index("others") <= 2
+
+
+async def test_a_job_that_comes_with_the_end_of_another_is_handed_back_by_a_worker_that_pauses(
+    server: QueueServer, queue: BullQueue
+):
+    for number in range(50):
+        await queue.add(new_job(f"j{number}"))
+    process = Processing()
+    async with consuming(server.url, process, slots=4) as consumer:
+        await await_until(lambda: process.taken)
+        await consumer.pause()
+    counts = await queue.counts(QUEUE)
+    assert counts["active"] == 0
+    assert counts["completed"] == len(process.taken) == 50 - counts["waiting"] - counts["delayed"]
+
+
 async def test_a_worker_that_ends_leaves_no_job_active(server: QueueServer, queue: BullQueue):
     started, may_end = asyncio.Event(), asyncio.Event()
 
