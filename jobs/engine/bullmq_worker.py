@@ -1,7 +1,7 @@
 """A worker's side of BullMQ.
 
-Of ``bullmq.Worker`` we keep what takes jobs, renews locks and looks for stalled jobs, and put our own
-``processJob`` in its place. Theirs has traps that cost jobs or run them twice:
+Of ``bullmq.Worker`` we keep what calls the scripts, renews locks and looks for stalled jobs; the loop and the
+processing are ours. Theirs have traps that cost jobs or run them twice:
 
 - a CancelledError that leaves a processor ends the worker's loop for good;
 - an error while a job is being moved counts as an error of the job, which may fail it for good;
