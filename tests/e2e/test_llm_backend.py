@@ -35,7 +35,12 @@ class Service:
             "BACKEND_URL": f"http://127.0.0.1:{self.callback_port}",
             "MOCK_PROCESSING_TIME": "100",
         }
-        jobs = {"concurrency": 8, "backend": {"port": self.port, "requests_per_minute": 100_000}}
+        many = 100_000
+        jobs = {
+            "concurrency": 8,
+            "limits": {"per_minute": many, "per_hour": many},
+            "backend": {"port": self.port, "requests_per_minute": many},
+        }
         document = {"api": {"port": 0}, "jobs": jobs}
         (folder / "brama.yaml").write_text(yaml.safe_dump(document))
 
