@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from brama.clock import utc_s
+from brama.log import get_logger
 from jobs.engine.port import NewJob, TakenJob
 from jobs.policy.ids import job_id_for
 from jobs.producer import Producer
@@ -17,6 +18,7 @@ from jobs.producer import Producer
 #: The name of each result in its queue.
 RESULT = "RESULT"
 _RESULTS = "brama-results"
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,11 @@ class Results:
         """
         if job.origin is None:
             return
-        origin = Origin(**job.origin)
+        try:
+            origin = Origin(**job.origin)
+        except TypeError as trouble:  # not of our making; raised, it would have the job run for ever
+            log.error("job_result.no_origin", queue=job.queue, job=job.job_id, error=str(trouble))
+            return
         told = JobResult(
             job.queue, job.job_id, job.name, job.attempt, error is None, result, error, origin.extra
         )
