@@ -7,6 +7,7 @@ Runs in: master | job worker | command line.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -113,7 +114,7 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise self._state_error(error) from error
+            raise _state_error(self._path, error) from error
         return result
 
     def _open(self) -> sqlite3.Connection:
@@ -124,7 +125,7 @@ class Database:
         except OSError as error:
             raise StateError(f"{self._path}: cannot be written: {error.strerror}; set state_dir") from None
         except sqlite3.Error as error:
-            raise self._state_error(error) from None
+            raise _state_error(self._path, error) from None
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
@@ -132,7 +133,7 @@ class Database:
             self._migrate(connection)
         except sqlite3.Error as error:
             connection.close()
-            raise self._state_error(error) from None
+            raise _state_error(self._path, error) from None
         except StateError:
             connection.close()
             raise
@@ -140,15 +141,7 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        identity, version = (
-            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("application_id", "user_version")
-        )
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables and identity != _APPLICATION_ID:
-            raise StateError(f"{self._path}: is another program's database; move it away, or set state_dir")
-        if version > len(_MIGRATIONS):
-            raise StateError(f"{self._path}: was made by a newer brama-supervisor; start that one")
+        version = _read_version(connection, self._path)
         for statements in _MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
@@ -156,8 +149,38 @@ class Database:
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
         connection.execute("COMMIT")
 
-    def _state_error(self, error: sqlite3.Error) -> StateError:
-        name = getattr(error, "sqlite_errorname", "")
-        if name == "SQLITE_FULL":
-            return StateError(f"{self._path}: the disk is full; make room on it")
-        return StateError(f"{self._path}: {error} ({name or type(error).__name__})")
+
+def check_readable(state_dir: Path) -> None:
+    """Make sure that the file of ``state_dir``, if there is one, is ours and not newer; it stays as it is.
+
+    Raises:
+        StateError: it is of no use.
+    """
+    path = state_dir / FILE_NAME
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:
+            connection.execute("PRAGMA query_only = 1")
+            _read_version(connection, path)
+    except sqlite3.Error as error:
+        raise _state_error(path, error) from None
+
+
+def _read_version(connection: sqlite3.Connection, path: Path) -> int:
+    identity, version = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
+    )
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and identity != _APPLICATION_ID:
+        raise StateError(f"{path}: is another program's database; move it away, or set state_dir")
+    if version > len(_MIGRATIONS):
+        raise StateError(f"{path}: was made by a newer brama-supervisor; start that one")
+    return version
+
+
+def _state_error(path: Path, error: sqlite3.Error) -> StateError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return StateError(f"{path}: the disk is full; make room on it")
+    return StateError(f"{path}: {error} ({name or type(error).__name__})")

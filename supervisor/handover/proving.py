@@ -64,9 +64,10 @@ def _try_addresses(draft: Handover, settings: Settings) -> None:
         bind_tcp(api.host, api.port, None if token is None else token.get_secret_value()).close()
     try_webhook_address(draft.webhook, settings)
     if settings.jobs.enabled:
-        from supervisor.job_queue.backend import try_backend_address
+        from supervisor.job_queue.backend import try_backend_address, try_database
 
         try_backend_address(draft.jobs, settings)
+        try_database(settings)
 
 
 async def _prove(settings: Settings, environ: Mapping[str, str]) -> Settings:
