@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from brama.clock import utc_s
+from brama.log import get_logger
 from jobs.engine.port import NewJob, TakenJob
-from jobs.policy.ids import job_id_for
+from jobs.policy.ids import check_name, job_id_for
 from jobs.producer import Producer
 
 #: The name of each result in its queue.
 RESULT = "RESULT"
 _RESULTS = "brama-results"
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,24 @@ class Results:
         self._producer = producer
 
     async def send(self, job: TakenJob, *, result: Any = None, error: str | None = None) -> None:
-        """Tell the origin of ``job``, if it has one, that it completed, or failed with ``error``.
+        """Tell the origin of ``job``, if it has one that is understood, that it completed, or failed.
+
+        Args:
+            job: which has ended.
+            result: of a completed job, as JSON.
+            error: of one that failed for good, one line.
 
         Raises:
             NotAcceptedError: it cannot be stored.
         """
         if job.origin is None:
             return
-        origin = Origin(**job.origin)
+        try:
+            origin = Origin(**job.origin)
+            check_name(origin.reply_to, "queue")
+        except (TypeError, ValueError) as trouble:
+            log.error("job.origin_malformed", queue=job.queue, job=job.job_id, error=str(trouble))
+            return
         told = JobResult(
             job.queue, job.job_id, job.name, job.attempt, error is None, result, error, origin.extra
         )
