@@ -64,7 +64,7 @@ class JobOffice:
         environ: the master's environment.
         name: names this master among all that share a server; the same over restarts.
         deliver: commits the end of a job to the inbox of the bot that has asked for it.
-        left: what the master before has left.
+        left: what the master before has left; None: this is the first, which may refuse.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class JobOffice:
         self._environ = environ
         self._name = name
         self._deliver = deliver
+        self._is_first = left is None
         self._left = JobsRecord() if left is None else left
         url = settings.redis.url
         self._named_url = None if url is None else url.get_secret_value()
@@ -109,9 +110,9 @@ class JobOffice:
         """Take jobs over from now on; a server that does not come up is tried again until it does.
 
         Raises:
-            StateError: the state directory is of no use.
+            StateError: the state directory is of no use; not if a master before has left bots that run.
         """
-        database = Database(self._settings.state_dir)
+        database = Database(self._settings.state_dir, must_open=self._is_first)
         self._closing.callback(database.close)
         letters = DeadLetters(database)
         queue = BullQueue(self._url)
