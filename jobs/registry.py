@@ -67,12 +67,16 @@ def load_types(modules: Iterable[str]) -> Registry:
     for module in modules:
         try:
             loaded = importlib.import_module(module)
-        except Exception as error:
-            raise ConfigError(
-                f"jobs: {module} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            raise ConfigError(f"jobs: {module} cannot be imported: {_describe(error)}") from error
         types = [value for value in vars(loaded).values() if isinstance(value, JobType)]
         if not types:
             raise ConfigError(f"jobs: {module} has no job in it; decorate a function with @job")
         found.update((id(each), each) for each in types)
     return Registry(found.values())
+
+
+def _describe(error: BaseException) -> str:
+    """Return one line."""
+    text = f"{error.msg} ({error.filename}, line {error.lineno})" if isinstance(error, SyntaxError) else error
+    return " ".join(f"{type(error).__name__}: {text}".split())
