@@ -74,9 +74,8 @@ def _begin_log(terms: WorkerTerms) -> LogSink:
             terms.log_path, level=terms.log_level, rotate_size_bytes=terms.log_rotate_bytes
         )
     except OSError as error:
-        raise StateError(
-            f"logs_dir: {terms.log_path} cannot be written: {error.strerror}; make it writable or set logs_dir"
-        ) from None
+        trouble = f"{terms.log_path} cannot be written: {error.strerror}"
+        raise StateError(f"logs_dir: {trouble}; make it writable or set logs_dir") from None
 
 
 def _refusal_of(error: Exception) -> BramaError:
@@ -94,6 +93,7 @@ def _refusal_of(error: Exception) -> BramaError:
 
 async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> int:
     modules = list(terms.modules)
+    sys.path.insert(0, os.getcwd())  # not before our own packages were found: the project may have such names
     url = terms.url.get_secret_value()
     worker = Worker(
         load_types(modules),

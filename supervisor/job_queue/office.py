@@ -317,9 +317,10 @@ class JobOffice:
         )
         withheld = settings.withheld.union(*(bot.withheld for bot in settings.bots))
         environment = inheritable(withheld, self._environ)
-        path = search_path(environment.get("PYTHONPATH"))
-        entries = [str(settings.project_root), *([path] if path else [])]
-        environment["PYTHONPATH"] = os.pathsep.join(entries)
+        root = str(settings.project_root)  # which the worker itself adds, once it has our packages
+        paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
+        if path := search_path(os.pathsep.join(each for each in paths if each not in ("", root))):
+            environment["PYTHONPATH"] = path
         return Command(environment, settings.project_root, terms.model_dump_json().encode())
 
 

@@ -1,4 +1,4 @@
-"""What a worker under a master says when it cannot start: one line, by the pipe that it gets its terms from."""
+"""What a worker under a master says when it cannot start: one line, by its pipe."""
 
 import json
 import os
