@@ -42,6 +42,7 @@ from supervisor.fleet.zygote_start import search_path
 from supervisor.job_queue.backend import LLM_MODULE, backend_terms
 from supervisor.job_queue.dismissal import judged_by
 from supervisor.job_queue.front import Deliver
+from supervisor.job_queue.left_server import end_left_server
 from supervisor.job_queue.survey import Survey
 from supervisor.job_workers.keeper import Keeper
 from supervisor.job_workers.process import Command
@@ -251,6 +252,8 @@ class JobOffice:
         """Start the server, or go on with that of the master before, until it works."""
         left = self._left
         record = LeftServer(left.server_pid, left.server_lock) if left.server_lock >= 0 else None
+        if record is None and self._named_url is None:
+            await asyncio.to_thread(end_left_server, self._url)
         while not await self._try_server(record):
             record = None
             await asyncio.sleep(_RETRY_S)

@@ -1,5 +1,7 @@
 """A master whose jobs.db is of no use: it refuses to start, and one that has bots goes on without jobs."""
 
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +11,8 @@ import pytest
 
 from brama.exit_codes import ExitCode
 from tests.e2e.test_job_ends import FRETFUL, JOBS, let_go
-from tests.fixtures.fleet import Fleet, new_fleet
+from tests.fixtures.fleet import Fleet, lives, new_fleet
+from tests.fixtures.job_fleet import JobFleet
 from tests.fixtures.sandbox import RunningSandbox
 from tests.waiting import wait_until
 
@@ -65,4 +68,22 @@ def test_a_cold_start_refuses_and_a_hot_restart_keeps_its_bots(fleet: Fleet):
     file.unlink()
     wait_until(lambda: (jobs := fleet.status().jobs) and jobs.engine == "ok", 60.0, what="jobs again")
     assert shop.ask("three") == "answer: three"
+    assert fleet.stop() == 0
+
+
+def test_a_frozen_server_of_a_master_that_was_killed_is_ended_by_the_next(fleet: Fleet):
+    shop = fleet.add("shop", FRETFUL)
+    fleet.start_and_wait()
+    assert shop.ask("one") == "answer: one"
+    jobs = JobFleet(fleet)
+    frozen = jobs.wait_server()
+    assert fleet.run("restart").returncode == 0
+    assert jobs.wait_server() == frozen
+    os.kill(frozen, signal.SIGSTOP)
+    fleet.kill_master()
+    assert lives(frozen)
+    fleet.start_and_wait()
+    wait_until(lambda: not lives(frozen), what="the end of the frozen server")
+    assert jobs.wait_server(other_than=frozen)
+    assert shop.ask("two") == "answer: two"
     assert fleet.stop() == 0
