@@ -1,6 +1,6 @@
 """What a handler raises to say how it failed, and what a producer may be told."""
 
-from brama.errors import BramaError
+from brama.errors import BramaError, StateError
 from brama.errors import NotAcceptedError as NotAcceptedError
 
 
@@ -23,6 +23,10 @@ class RetryableError(Exception):
 
 class EngineUnavailableError(BramaError):
     """The queue's server cannot be reached, does not answer, or has no room."""
+
+
+class NotOpenError(StateError):
+    """The file of dead letters and outbox cannot be opened so far; each use tries again."""
 
 
 class NoSuchJobError(BramaError):

@@ -109,8 +109,8 @@ def job(
         keep: how long a completed job is kept, with its result and its key, as ``24h``; an hour, and 1000 of
             the queue's jobs at most, if None.
         when_dead: coroutine function that is called with the data, which may be no valid payload, and the
-            error of a job that failed for good, in the worker's loop. The job's end waits for it; should its
-            worker die, it is called again.
+            error of a job that failed for good, in the worker's loop. The job's end waits for it, 10 s at
+            most; what it raises is logged, and should its worker die, it is called again.
         limited_by: returns whose limit a payload counts for, as ``lambda payload: payload.organisation``. A
             job that finds its limit used up is not started but delayed until its turn.
         rates: a limit of the type's own with these rates; None for the one that all types share, whose rates

@@ -9,6 +9,10 @@ from collections.abc import Iterable
 from brama.errors import ConfigError
 from jobs.job_type import AnyJobType, JobType
 
+#: Names that a project cannot use for packages of its own.
+_OURS = frozenset({"brama", "jobs"})
+_TAKEN = "{} is the supervisor's own package, so rename yours if you have one"
+
 
 class Registry:
     """Types by queue and name.
@@ -67,12 +71,19 @@ def load_types(modules: Iterable[str]) -> Registry:
     for module in modules:
         try:
             loaded = importlib.import_module(module)
-        except Exception as error:
-            raise ConfigError(
-                f"jobs: {module} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            raise ConfigError(f"jobs: {module} cannot be imported: {_describe(error)}") from error
         types = [value for value in vars(loaded).values() if isinstance(value, JobType)]
         if not types:
-            raise ConfigError(f"jobs: {module} has no job in it; decorate a function with @job")
+            way_out = _TAKEN.format(module) if module in _OURS else "decorate a function with @job"
+            raise ConfigError(f"jobs: {module} has no job in it; {way_out}")
         found.update((id(each), each) for each in types)
     return Registry(found.values())
+
+
+def _describe(error: BaseException) -> str:
+    """Return one line."""
+    text = f"{error.msg} ({error.filename}, line {error.lineno})" if isinstance(error, SyntaxError) else error
+    line = " ".join(f"{type(error).__name__}: {text}".split())
+    name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    return f"{line}; {_TAKEN.format(name)}" if name in _OURS else line

@@ -12,7 +12,7 @@ from typing import Any
 from brama.clock import utc_s
 from brama.log import get_logger
 from jobs.engine.port import NewJob, TakenJob
-from jobs.policy.ids import job_id_for
+from jobs.policy.ids import check_name, job_id_for
 from jobs.producer import Producer
 
 #: The name of each result in its queue.
@@ -91,7 +91,12 @@ class Results:
         self._producer = producer
 
     async def send(self, job: TakenJob, *, result: Any = None, error: str | None = None) -> None:
-        """Tell the origin of ``job``, if it has one, that it completed, or failed with ``error``.
+        """Tell the origin of ``job``, if it has one that is understood, that it completed, or failed.
+
+        Args:
+            job: which has ended.
+            result: of a completed job, as JSON.
+            error: of one that failed for good, one line.
 
         Raises:
             NotAcceptedError: it cannot be stored.
@@ -100,8 +105,9 @@ class Results:
             return
         try:
             origin = Origin(**job.origin)
-        except TypeError as trouble:  # not of our making; raised, it would have the job run for ever
-            log.error("job_result.no_origin", queue=job.queue, job=job.job_id, error=str(trouble))
+            check_name(origin.reply_to, "queue")
+        except (TypeError, ValueError) as trouble:
+            log.error("job.origin_malformed", queue=job.queue, job=job.job_id, error=str(trouble))
             return
         told = JobResult(
             job.queue, job.job_id, job.name, job.attempt, error is None, result, error, origin.extra

@@ -12,10 +12,11 @@ import signal
 import sys
 
 import uvloop
+from pydantic import ValidationError
 from setproctitle import setproctitle
 
 from brama.clock import monotonic_s
-from brama.errors import BramaError, ConfigError
+from brama.errors import BramaError, ConfigError, ProtocolError, StateError
 from brama.exit_codes import ExitCode
 from brama.frames import FrameReader, encode_frame
 from brama.job_messages import BEAT_S, Beat, NotStarted, decode_terms, encode_job_message
@@ -39,29 +40,70 @@ def main(arguments: list[str]) -> int:
     # A Ctrl-C is for the master, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(fd, False)
-    terms = WorkerTerms.model_validate_json(_receive(fd))
+    document = _receive(fd)
     os.set_blocking(fd, False)
+    try:
+        return _work(document, fd)
+    except Exception as error:
+        refusal = _refusal_of(error)
+        _say(fd, NotStarted(str(refusal)))
+        return ExitCode.CONFIG if isinstance(refusal, ConfigError) else ExitCode.FAILED
+
+
+def _work(document: bytes, fd: int) -> int:
+    terms = WorkerTerms.model_validate_json(document)
     register_secrets(terms.url.get_secret_value())
     setproctitle(terms.title)
-    sink = configure_logging(terms.log_path, level=terms.log_level, rotate_size_bytes=terms.log_rotate_bytes)
+    sink = _begin_log(terms)
     output = Output(terms.log_path)
     faulthandler.enable(file=2)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(terms, fd, output, sink))
-    except BramaError as error:
-        log.error("worker.not_started", error=str(error))
-        _say(fd, NotStarted(str(error)))
-        return ExitCode.CONFIG if isinstance(error, ConfigError) else ExitCode.FAILED
+    except Exception as error:
+        refusal = _refusal_of(error)
+        log.error("worker.not_started", error=str(refusal), exc_info=None if refusal is error else error)
+        raise
     finally:
         sink.close()
 
 
+def _begin_log(terms: WorkerTerms) -> LogSink:
+    try:
+        return configure_logging(
+            terms.log_path, level=terms.log_level, rotate_size_bytes=terms.log_rotate_bytes
+        )
+    except OSError as error:
+        trouble = f"{terms.log_path} cannot be written: {error.strerror}"
+        raise StateError(f"logs_dir: {trouble}; make it writable or set logs_dir") from None
+
+
+def _refusal_of(error: Exception) -> BramaError:
+    """Return what an operator is to know of an error, in one line."""
+    match error:
+        case BramaError():
+            return error
+        case ExceptionGroup():
+            return _refusal_of(error.exceptions[0])
+        case ValidationError():  # its text may hold secrets
+            wrong = [".".join(map(str, each["loc"])) for each in error.errors(include_input=False)]
+            return ProtocolError(f"its terms are not understood: {', '.join(wrong)}; restart the supervisor")
+    return BramaError(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
 async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> int:
     modules = list(terms.modules)
+    sys.path.insert(0, os.getcwd())  # not before our own packages were found: the project may have such names
     url = terms.url.get_secret_value()
     worker = Worker(
-        load_types(modules), modules, url, terms.state_dir, terms.slots, terms.rates, terms.backend
+        load_types(modules),
+        modules,
+        url,
+        terms.state_dir,
+        terms.slots,
+        terms.rates,
+        terms.backend,
+        is_patient=True,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     beating = asyncio.create_task(_beat(worker, fd, output))

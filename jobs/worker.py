@@ -68,6 +68,7 @@ class Worker:
         slots: jobs it runs at once.
         rates: of the limit that all types share.
         backend: the terms of the LLM backend, for workers that run its types.
+        is_patient: work also while the file of dead letters cannot be opened.
     """
 
     def __init__(
@@ -79,6 +80,8 @@ class Worker:
         slots: int,
         rates: Rates = Rates(),
         backend: BackendTerms | None = None,
+        *,
+        is_patient: bool = False,
     ) -> None:
         self._types = types
         self._modules = modules
@@ -87,6 +90,7 @@ class Worker:
         self._slots = slots
         self._rates = rates
         self._backend = backend
+        self._is_patient = is_patient
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._runner: Runner | None = None
@@ -106,7 +110,7 @@ class Worker:
     async def run(self) -> None:
         """Work until ``stop``."""
         async with AsyncExitStack() as stack:
-            database = Database(self._state_dir)
+            database = Database(self._state_dir, must_open=not self._is_patient)
             stack.callback(database.close)
             letters = DeadLetters(database)
             children = Children(self._modules)

@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     link = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(link.fileno(), False)
+    sys.path.insert(0, os.getcwd())  # as in its worker
     types = load_types(arguments[1:])
     worker = _Worker(link)
     while (order := worker.hear()) is not None:

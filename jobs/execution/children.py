@@ -39,11 +39,12 @@ class Children:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = modules
+        self._folder = os.getcwd()
         self._idle: list[_Child] = []
 
     async def run(self, job: TakenJob, report: Callable[[Report], None], wait: Wait) -> Ending:
         """Run the handler of ``job``; if this is cancelled the handler's process group is killed."""
-        child = self._idle.pop() if self._idle else await _Child.start(self._modules)
+        child = self._idle.pop() if self._idle else await _Child.start(self._modules, self._folder)
         try:
             ending = await child.run(job, report, wait)
         except BaseException:
@@ -85,11 +86,13 @@ class _Child:
         return not self._turns
 
     @classmethod
-    async def start(cls, modules: Sequence[str]) -> "_Child":
+    async def start(cls, modules: Sequence[str], folder: str) -> "_Child":
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "jobs.execution.child", str(theirs.fileno()), *modules,
+                # -P: nothing in the working directory may pass for one of our modules.
+                sys.executable, "-P", "-m", "jobs.execution.child", str(theirs.fileno()), *modules,
+                cwd=folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # so that whatever the handler starts can be ended with it

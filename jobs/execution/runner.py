@@ -24,7 +24,7 @@ from jobs.execution.allowance import Allowance, allowance
 from jobs.execution.attempt import Ending, Returned, check_result, failure_of, read_payload
 from jobs.execution.children import Children
 from jobs.execution.reports import Reports
-from jobs.job_type import AnyJobType
+from jobs.job_type import AnyJobType, WhenDead
 from jobs.policy.backoff import exponential
 from jobs.policy.verdict import Cause, Failure, TryAgain, decide
 from jobs.registry import Registry
@@ -35,6 +35,8 @@ log = get_logger(__name__)
 
 #: For how long a handler that was cancelled may clean up; after that only its worker's end ends it.
 CLEAN_UP_S = 3.0
+#: How long a ``when_dead`` may take.
+MOURNING_S = 10.0
 #: After how long a job is tried again whose dead letter could not be written.
 _UNWRITTEN_WAIT_S = 30.0
 #: After how long a job is tried again whose limit could not be asked about.
@@ -115,7 +117,7 @@ class Runner:
                 self.tally.failed += 1
                 job_type = self._types.find(job.queue, job.name)
                 if job_type is not None and job_type.when_dead is not None:
-                    await job_type.when_dead(job.data, error)
+                    await _mourn(job, job_type.when_dead, error)
                 await self._results.send(job, error=error)
 
     async def _process(self, job: TakenJob) -> Outcome:
@@ -238,3 +240,36 @@ class Runner:
         )
         log.error("job.buried", **names, cause=failure.cause)
         return Failed(failure.error, failure.stack)
+
+
+async def _mourn(job: TakenJob, when_dead: WhenDead, error: str) -> None:
+    """Call an author's function, whose failure must not keep the engine from hearing of the job's end.
+
+    Raises:
+        StateError, NotAcceptedError: what it has to say cannot be stored now.
+    """
+    trouble: BaseException | None = TimeoutError(f"took longer than {MOURNING_S:g} s")
+    task = asyncio.create_task(_failure_of(when_dead, job.data, error))
+    try:
+        await asyncio.wait({task}, timeout=MOURNING_S)
+        if task.done():
+            trouble = task.result()
+    finally:
+        task.cancel()
+    if isinstance(trouble, StateError | NotAcceptedError):
+        raise trouble
+    if trouble is not None:
+        said = f"{type(trouble).__name__}: {trouble}"
+        log.error("job.when_dead_failed", queue=job.queue, job=job.job_id, error=said)
+
+
+async def _failure_of(when_dead: WhenDead, data: Any, error: str) -> BaseException | None:
+    try:
+        await when_dead(data, error)
+    except asyncio.CancelledError as cancelled:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        return cancelled
+    except (Exception, SystemExit, KeyboardInterrupt) as failure:
+        return failure
+    return None

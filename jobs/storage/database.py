@@ -7,19 +7,22 @@ Runs in: master | job worker | command line.
 """
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from brama.clock import monotonic_s
 from brama.errors import StateError
+from jobs.errors import NotOpenError
 
 FILE_NAME = "jobs.db"
 #: "BrmJ": tells our file from any other program's.
 _APPLICATION_ID = 0x42726D4A
 _BUSY_S = 5.0
+#: After how long the next use tries again to open what could not be opened.
+_REOPEN_S = 1.0
 
 #: Statements that lead from each version to the next; the first make an empty file version 1.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -76,46 +79,65 @@ class Database:
 
     Args:
         state_dir: made if there is none.
+        must_open: False opens the file at its first use, and tries again at later ones if that fails.
 
     Raises:
         StateError: the file cannot be opened, or is another program's or a newer one's.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *, must_open: bool = True) -> None:
         self._path = state_dir / FILE_NAME
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs-db")
-        try:
-            self._connection = self._thread.submit(self._open).result()
-        except BaseException:
-            self._thread.shutdown()
-            raise
+        self._connection: sqlite3.Connection | None = None
+        self._trouble = ""
+        self._retry_at = float("-inf")
+        if must_open:
+            try:
+                self._connection = self._thread.submit(self._open).result()
+            except BaseException:
+                self._thread.shutdown()
+                raise
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in a transaction that is on disk when this returns.
 
         Raises:
+            NotOpenError: the file could not be opened so far.
             StateError: it cannot be read or written; nothing was changed.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_transaction, work)
 
     def close(self) -> None:
         """Let go of the file, once what was begun is through."""
-        self._thread.submit(self._connection.close).result()
+        if self._connection is not None:
+            self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
 
     def _in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._opened()
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(self._connection)
-                self._connection.execute("COMMIT")
+                result = work(connection)
+                connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
             raise _state_error(self._path, error) from error
         return result
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if monotonic_s() < self._retry_at:
+                raise NotOpenError(self._trouble)
+            try:
+                self._connection = self._open()
+            except StateError as error:
+                self._trouble, self._retry_at = str(error), monotonic_s() + _REOPEN_S
+                raise NotOpenError(self._trouble) from None
+        return self._connection
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -140,9 +162,11 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Bring the file to the present version; one that has it is not written to, as on a full disk."""
+        if _version_of(connection, self._path) == len(_MIGRATIONS):
+            return
         connection.execute("BEGIN IMMEDIATE")
-        version = _read_version(connection, self._path)
-        for statements in _MIGRATIONS[version:]:
+        for statements in _MIGRATIONS[_version_of(connection, self._path) :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -151,23 +175,25 @@ class Database:
 
 
 def check_readable(state_dir: Path) -> None:
-    """Make sure that the file of ``state_dir``, if there is one, is ours and not newer; it stays as it is.
+    """Make sure that ``Database`` would take the file that another process has open; changes nothing.
 
     Raises:
-        StateError: it is of no use.
+        StateError: it would not.
     """
     path = state_dir / FILE_NAME
     if not path.exists():
         return
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:
-            connection.execute("PRAGMA query_only = 1")
-            _read_version(connection, path)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+        try:
+            _version_of(connection, path)
+        finally:
+            connection.close()
     except sqlite3.Error as error:
         raise _state_error(path, error) from None
 
 
-def _read_version(connection: sqlite3.Connection, path: Path) -> int:
+def _version_of(connection: sqlite3.Connection, path: Path) -> int:
     identity, version = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
     )

@@ -15,7 +15,7 @@ class EngineState(StrEnum):
     OK = "ok"
     #: Jobs are accepted and wait in the outbox: it is full, or set up in a way that can lose jobs.
     DEGRADED = "degraded"
-    #: It does not answer; jobs are accepted and wait in the outbox.
+    #: It does not answer: jobs are accepted and wait in the outbox. Or that cannot be opened: none is.
     DOWN = "down"
 
 

@@ -42,6 +42,7 @@ from supervisor.fleet.zygote_start import search_path
 from supervisor.job_queue.backend import LLM_MODULE, backend_terms
 from supervisor.job_queue.dismissal import judged_by
 from supervisor.job_queue.front import Deliver
+from supervisor.job_queue.left_server import end_left_server
 from supervisor.job_queue.survey import Survey
 from supervisor.job_workers.keeper import Keeper
 from supervisor.job_workers.process import Command
@@ -64,7 +65,7 @@ class JobOffice:
         environ: the master's environment.
         name: names this master among all that share a server; the same over restarts.
         deliver: commits the end of a job to the inbox of the bot that has asked for it.
-        left: what the master before has left.
+        left: what the master before has left; None: this is the first, which may refuse.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class JobOffice:
         self._environ = environ
         self._name = name
         self._deliver = deliver
+        self._is_first = left is None
         self._left = JobsRecord() if left is None else left
         url = settings.redis.url
         self._named_url = None if url is None else url.get_secret_value()
@@ -109,9 +111,9 @@ class JobOffice:
         """Take jobs over from now on; a server that does not come up is tried again until it does.
 
         Raises:
-            StateError: the state directory is of no use.
+            StateError: the state directory is of no use; not if a master before has left bots that run.
         """
-        database = Database(self._settings.state_dir)
+        database = Database(self._settings.state_dir, must_open=self._is_first)
         self._closing.callback(database.close)
         letters = DeadLetters(database)
         queue = BullQueue(self._url)
@@ -250,6 +252,8 @@ class JobOffice:
         """Start the server, or go on with that of the master before, until it works."""
         left = self._left
         record = LeftServer(left.server_pid, left.server_lock) if left.server_lock >= 0 else None
+        if record is None and self._named_url is None:
+            await asyncio.to_thread(end_left_server, self._url)
         while not await self._try_server(record):
             record = None
             await asyncio.sleep(_RETRY_S)
@@ -316,9 +320,10 @@ class JobOffice:
         )
         withheld = settings.withheld.union(*(bot.withheld for bot in settings.bots))
         environment = inheritable(withheld, self._environ)
-        path = search_path(environment.get("PYTHONPATH"))
-        entries = [str(settings.project_root), *([path] if path else [])]
-        environment["PYTHONPATH"] = os.pathsep.join(entries)
+        root = str(settings.project_root)  # which the worker itself adds, once it has our packages
+        paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
+        if path := search_path(os.pathsep.join(each for each in paths if each not in ("", root))):
+            environment["PYTHONPATH"] = path
         return Command(environment, settings.project_root, terms.model_dump_json().encode())
 
 

@@ -12,7 +12,7 @@ from brama.errors import BramaError
 from brama.log import get_logger
 from jobs.alerts import Alerts
 from jobs.engine.bullmq_queue import BullQueue
-from jobs.errors import EngineUnavailableError
+from jobs.errors import EngineUnavailableError, NotOpenError
 from jobs.operations import JobOperations, QueueView
 from jobs.producer import Producer
 from jobs.storage.dead_letters import DeadLetters
@@ -115,7 +115,7 @@ class Survey:
             self._causes = causes
             self._views = await self._operations.queues()
             warning = await self._queue.warning()
-        except EngineUnavailableError as error:
+        except (EngineUnavailableError, NotOpenError) as error:
             return EngineState.DOWN, str(error)
         except BramaError as error:  # the table cannot be read
             return EngineState.DEGRADED, str(error)

@@ -15,6 +15,9 @@ from supervisor.fleet.policy.restarts import FORGIVEN_AFTER_S, decide_after_deat
 DRAIN_S = 37.0
 #: So long before it is killed a draining worker is hurried: time to end handlers, and to hand jobs back.
 HURRY_S = 7.0
+#: How long a worker that uses too much memory may take to end its jobs. It is killed before it would hand
+#: them back: the job that uses it all has to spend an attempt, lest it go round all workers.
+FINISH_S = 25.0
 #: How long a hung worker may take to write its stacks down.
 DUMP_S = 5.0
 #: A worker has to say that it takes jobs this long after its start: a server that is away is waited for then.
@@ -29,7 +32,7 @@ class Act(StrEnum):
 
     #: Start one.
     SPAWN = "spawn"
-    #: SIGTERM: it ends once its jobs are through, or handed back.
+    #: SIGTERM: it ends once its jobs are through, or handed back after 30 s.
     DRAIN = "drain"
     #: SIGTERM again: it hands its jobs back now.
     HURRY = "hurry"
@@ -130,7 +133,9 @@ def measured(worker: Worker, memory_bytes: int, now: float, terms: Terms) -> Ste
     used, cap = reasons.megabytes(memory_bytes), reasons.megabytes(terms.memory_bytes)
     reason = f"uses {used}, more than {cap} (jobs.memory_per_worker)"
     early = now - worker.started_at < FORGIVEN_AFTER_S
-    return _draining(worker, reason if early else _RECYCLED, now, DRAIN_S, charged=early)
+    end_at = now + FINISH_S
+    reason = reason if early else _RECYCLED
+    return _stopping(worker, reason, end_at, end_at, charged=early), Act.DRAIN
 
 
 def looked_at(worker: Worker, now: float, terms: Terms) -> Step:

@@ -9,10 +9,12 @@ import pytest
 
 from brama.errors import StateError
 from jobs.engine.port import NewJob
+from jobs.errors import NotOpenError
 from jobs.policy.verdict import Cause
 from jobs.storage.database import _APPLICATION_ID, _MIGRATIONS, Database, check_readable
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 from jobs.storage.outbox import Outbox
+from tests.waiting import await_until
 
 LETTER = DeadLetter("Q", "a", 3, "TYPE", Cause.ERROR, "no", "stack", {"ü": [1, None]}, 1.5, 2.5)
 
@@ -131,3 +133,40 @@ async def test_letters_of_an_older_file_are_kept_and_told_to_nobody(tmp_path: Pa
     await letters.record(replace(LETTER, died_utc=3.5))
     assert [each.letter_id for each in await letters.untold(0.0, 10)] == [7]
     database.close()
+
+
+def test_opening_a_present_file_writes_nothing(tmp_path: Path):
+    Database(tmp_path).close()
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # nobody else can write
+    Database(tmp_path).close()
+    check_readable(tmp_path)
+    other.close()
+
+
+async def test_a_file_that_cannot_be_opened_is_tried_again_at_its_use(tmp_path: Path):
+    path = tmp_path / "jobs.db"
+    path.write_bytes(b"no database at all, and longer than a header" * 100)
+    database = Database(tmp_path, must_open=False)
+    outbox = Outbox(database)
+    for _ in range(2):
+        with pytest.raises(NotOpenError, match="not a database"):
+            await outbox.count()
+    with pytest.raises(StateError, match="not a database"):
+        check_readable(tmp_path)
+    path.unlink()
+
+    async def is_open() -> bool:
+        try:
+            return await outbox.count() == 0
+        except NotOpenError:
+            return False
+
+    await await_until(is_open, what="the file to be made anew")
+    database.close()
+
+
+def test_a_file_that_never_opened_can_be_let_go(tmp_path: Path):
+    Database(tmp_path, must_open=False).close()
+    check_readable(tmp_path)
+    assert not (tmp_path / "jobs.db").exists()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brama.exit_codes import ExitCode
+from jobs.worker import DRAIN_S as HANDED_BACK_S
 from supervisor.fleet.policy.model import Limits, State
 from supervisor.job_workers.policy import keeping
 from supervisor.job_workers.policy.keeping import DRAIN_S, DUMP_S, HURRY_S, SAMPLES, START_S, Act, Worker
@@ -153,3 +154,14 @@ def test_never_two_processes_and_a_stop_always_ends(deeds: list[tuple[str, float
     assert (
         keeping.ended(replace(history.worker), None, "SIGKILL", history.now, TERMS)[0].state is State.STOPPED
     )
+
+
+def test_a_worker_that_uses_too_much_memory_is_killed_before_it_hands_its_jobs_back():
+    """Handed back, the job that uses the memory would have spent no attempt and go round all workers."""
+    worker, asked = RUNNING, []
+    for number in range(SAMPLES):
+        worker, act = keeping.measured(worker, 101, NOW + number, TERMS)
+        asked.append(act)
+    assert asked[-1] is Act.DRAIN
+    acts = look_until(worker, NOW + SAMPLES, NOW + HANDED_BACK_S)
+    assert {act for _, act in acts} == {Act.KILL}

@@ -88,6 +88,8 @@ def test_types_are_what_the_named_modules_hold(monkeypatch):
     assert load_types(["their_jobs"]).queues == ["RENDER"]
     with pytest.raises(ConfigError, match="json has no job in it"):
         load_types(["json"])
+    with pytest.raises(ConfigError, match="jobs has no job in it; jobs is the supervisor's own package"):
+        load_types(["jobs"])
     with pytest.raises(ConfigError, match="no_such_module cannot be imported: ModuleNotFoundError"):
         load_types(["no_such_module"])
 

@@ -9,12 +9,14 @@ from pydantic import BaseModel
 
 from brama.errors import StateError
 from jobs.author import JobContext, PermanentError, job
-from jobs.engine.port import Completed, Failed, HandedBack, Retried
+from jobs.engine.port import Completed, Failed, HandedBack, NewJob, Retried
 from jobs.errors import EngineUnavailableError
+from jobs.execution import runner as runner_module
 from jobs.execution.children import Children
 from jobs.execution.runner import Runner
 from jobs.policy.backoff import exponential
 from jobs.registry import Registry
+from jobs.results import Results
 from jobs.storage.dead_letters import DeadLetter
 
 
@@ -49,6 +51,23 @@ WHOSE: dict[str, Any] = {"none": None, "seven": 7}
 @job("CHECK", attempts=1, limited_by=lambda payload: WHOSE[payload.text])
 async def check(payload: Page, context: JobContext) -> None:
     pass
+
+
+async def mourn(data: Any, error: str) -> None:
+    match data["text"]:
+        case "raise":
+            raise LookupError("nobody to tell")
+        case "exit":
+            raise SystemExit(1)
+        case "hang":
+            await asyncio.Event().wait()
+        case "store":
+            raise StateError("the disk is full")
+
+
+@job("MOURNED", attempts=1, when_dead=mourn)
+async def mourned(payload: Page, context: JobContext) -> None:
+    raise PermanentError("never")
 
 
 @dataclass
@@ -118,12 +137,22 @@ class Limiter:
         return answer
 
 
-def runner(letters: Letters, limiter: Limiter | None = None) -> Runner:
+class Accepting:
+    """In place of a producer."""
+
+    def __init__(self) -> None:
+        self.jobs: list[NewJob] = []
+
+    async def add(self, job: NewJob) -> None:
+        self.jobs.append(job)
+
+
+def runner(letters: Letters, limiter: Limiter | None = None, results: Any = Told()) -> Runner:
     return Runner(
-        Registry([read, count, check]),
+        Registry([read, count, check, mourned]),
         Children([]),
         letters,  # type: ignore[arg-type]
-        Told(),  # type: ignore[arg-type]
+        results,
         lambda _: limiter or Limiter(),
         pytest.fail,
         jitter=lambda: 0.0,
@@ -236,3 +265,30 @@ async def test_a_wait_for_nobody_is_refused():
     outcome = await runner(Letters()).process(Taken({"text": "turn"}))
     assert isinstance(outcome, Retried)
     assert "wait_for_turn() has no key" in outcome.error
+
+
+@pytest.mark.parametrize("text", ["raise", "exit", "hang"])
+async def test_a_death_is_told_though_its_author_fails_to_take_note(
+    text: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runner_module, "MOURNING_S", 0.01)
+    letters = Letters()
+    outcome = await runner(letters).process(Taken({"text": text}, name="MOURNED", queue="MOURNED"))
+    assert outcome == Failed("PermanentError: never", letters.letters[0].stack)
+
+
+async def test_a_death_that_cannot_be_noted_for_want_of_room_is_told_later():
+    taken = Taken({"text": "store"}, name="MOURNED", queue="MOURNED")
+    assert await runner(Letters()).process(taken) == HandedBack(30.0)
+
+
+@pytest.mark.parametrize(
+    "origin", ["me", {}, {"reply_to": 7}, {"reply_to": "a:b"}, {"reply_to": "a", "more": 1}, [1]]
+)
+async def test_a_job_of_a_malformed_origin_ends_and_nobody_is_told(origin: Any):
+    producer = Accepting()
+    work = runner(Letters(), results=Results(producer))  # type: ignore[arg-type]
+    assert await work.process(Taken({"text": "ok"}, origin=origin)) == Completed("ok")
+    assert producer.jobs == []
+    assert await work.process(Taken({"text": "ok"}, origin={"reply_to": "a"})) == Completed("ok")
+    assert [each.queue for each in producer.jobs] == ["a"]
