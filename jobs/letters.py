@@ -9,6 +9,7 @@ from brama.clock import utc_s
 from jobs.engine.port import JobQueue, JobView, NewJob
 from jobs.errors import NoSuchJobError
 from jobs.policy.verdict import Cause
+from jobs.results import Results
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 
 _PAGE = 100
@@ -74,12 +75,16 @@ class Reconciler:
     Args:
         queue: the engine.
         letters: where their letters go.
+        results: tells whoever waits for the end of such a job.
         queues: the queues to look through.
     """
 
-    def __init__(self, queue: JobQueue, letters: DeadLetters, queues: Iterable[str]) -> None:
+    def __init__(
+        self, queue: JobQueue, letters: DeadLetters, results: Results, queues: Iterable[str]
+    ) -> None:
         self._queue = queue
         self._letters = letters
+        self._results = results
         #: What failed before this moment (milliseconds since the epoch) has been looked at.
         self._seen_utc_ms = dict.fromkeys(queues, 0)
 
@@ -88,14 +93,17 @@ class Reconciler:
 
         Raises:
             EngineUnavailableError: the engine cannot be reached.
-            StateError: they cannot be written.
+            StateError, NotAcceptedError: they cannot be written.
         """
         count = 0
         for queue, seen_utc_ms in self._seen_utc_ms.items():
             first, newest_utc_ms = 0, seen_utc_ms
             while jobs := await self._queue.failed(queue, first, _PAGE):
                 fresh = [job for job in jobs if job.finished_utc_ms >= seen_utc_ms]
-                count += await self._letters.record_missing([_letter_of(job) for job in fresh])
+                missing = await self._letters.missing([_letter_of(job) for job in fresh])
+                for letter in missing:
+                    await self._results.send_death(letter)
+                count += await self._letters.record_missing(missing)
                 newest_utc_ms = max([newest_utc_ms, *(job.finished_utc_ms for job in fresh)])
                 if len(fresh) < len(jobs):
                     break

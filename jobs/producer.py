@@ -16,6 +16,7 @@ from jobs.job_type import JobType, PayloadT
 from jobs.policy.ids import job_id_for, job_id_from
 from jobs.policy.limits import MAX_PRIORITY
 from jobs.policy.verdict import Cause
+from jobs.results import result_of
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 from jobs.storage.outbox import Outbox
 
@@ -158,21 +159,22 @@ class Producer:
             raise
         except Exception as error:
             log.error("outbox.job_refused", queue=job.queue, job=job.job_id, error=str(error))
-            await self._letters.record(
-                DeadLetter(
-                    queue=job.queue,
-                    job_id=job.job_id,
-                    attempt=0,
-                    name=job.name,
-                    cause=Cause.REFUSED,
-                    error=f"{type(error).__name__}: {error}",
-                    stack="",
-                    payload=job.data,
-                    created_utc=job.created_utc_ms / 1000,
-                    died_utc=utc_s(),
-                    origin=job.origin,
-                )
+            letter = DeadLetter(
+                queue=job.queue,
+                job_id=job.job_id,
+                attempt=0,
+                name=job.name,
+                cause=Cause.REFUSED,
+                error=f"{type(error).__name__}: {error}",
+                stack="",
+                payload=job.data,
+                created_utc=job.created_utc_ms / 1000,
+                died_utc=utc_s(),
+                origin=job.origin,
             )
+            await self._letters.record(letter)
+            if (told := result_of(letter)) is not None:
+                await self._queue.add(told)
 
     def _degrade(self, reason: str) -> None:
         if self._degraded is None:

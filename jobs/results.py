@@ -7,13 +7,15 @@ Runs in: job worker, which sends; master, which receives.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
 
 from brama.clock import utc_s
 from brama.log import get_logger
 from jobs.engine.port import NewJob, TakenJob
 from jobs.policy.ids import check_name, job_id_for
-from jobs.producer import Producer
+from jobs.storage.dead_letters import DeadLetter
 
 #: The name of each result in its queue.
 RESULT = "RESULT"
@@ -47,6 +49,8 @@ class JobResult:
         result: of a completed job, as JSON.
         error: of one that failed for good, one line.
         extra: of its origin.
+        created_utc_ms: when the job was accepted, milliseconds since the epoch: a key may make another job of
+            the same id once this one is forgotten.
     """
 
     queue: str
@@ -57,6 +61,7 @@ class JobResult:
     result: Any
     error: str | None
     extra: Any
+    created_utc_ms: int = 0
 
 
 def result_queue(instance: str) -> str:
@@ -72,23 +77,65 @@ def is_result_queue(queue: str) -> bool:
 def read_result(data: Any) -> JobResult:
     """Return the result in a job's data.
 
+    Fields that are not known, as of a newer version, are left out.
+
     Raises:
-        TypeError: there is none.
+        ValueError: there is none.
     """
-    if not isinstance(data, dict):
-        raise TypeError(f"a result is an object, not {type(data).__name__}")
-    return JobResult(**data)
+    return msgspec.convert(data, JobResult)
+
+
+def result_job(
+    origin: Any,
+    *,
+    queue: str,
+    job_id: str,
+    name: str,
+    attempt: int,
+    created_utc_ms: int,
+    result: Any = None,
+    error: str | None = None,
+) -> NewJob | None:
+    """Return the job that tells ``origin`` of an end; None if nobody wants to know, or none can be told.
+
+    Args:
+        origin: of the job that has ended, as it travels with it.
+        result: of a completed job, as JSON.
+        error: of one that failed for good, one line; None: it completed.
+    """
+    if origin is None:
+        return None
+    try:
+        known = msgspec.convert(origin, Origin)
+        check_name(known.reply_to, "queue")
+    except ValueError as trouble:
+        log.error("job.origin_malformed", queue=queue, job=job_id, error=str(trouble))
+        return None
+    told = JobResult(queue, job_id, name, attempt, error is None, result, error, known.extra, created_utc_ms)
+    return NewJob(
+        queue=known.reply_to,
+        job_id=job_id_for(queue, job_id, f"{created_utc_ms} {attempt} {told.ok}"),
+        name=RESULT,
+        data=asdict(told),
+        created_utc_ms=round(utc_s() * 1000),
+    )
+
+
+class Taker(Protocol):
+    """Who takes jobs over: a producer."""
+
+    async def add(self, job: NewJob) -> None: ...
 
 
 class Results:
     """Sends results.
 
     Args:
-        producer: takes them over.
+        taker: takes them over.
     """
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, taker: Taker) -> None:
+        self._taker = taker
 
     async def send(self, job: TakenJob, *, result: Any = None, error: str | None = None) -> None:
         """Tell the origin of ``job``, if it has one that is understood, that it completed, or failed.
@@ -101,23 +148,33 @@ class Results:
         Raises:
             NotAcceptedError: it cannot be stored.
         """
-        if job.origin is None:
-            return
-        try:
-            origin = Origin(**job.origin)
-            check_name(origin.reply_to, "queue")
-        except (TypeError, ValueError) as trouble:
-            log.error("job.origin_malformed", queue=job.queue, job=job.job_id, error=str(trouble))
-            return
-        told = JobResult(
-            job.queue, job.job_id, job.name, job.attempt, error is None, result, error, origin.extra
+        told = result_job(
+            job.origin,
+            queue=job.queue,
+            job_id=job.job_id,
+            name=job.name,
+            attempt=job.attempt,
+            created_utc_ms=job.created_utc_ms,
+            result=result,
+            error=error,
         )
-        await self._producer.add(
-            NewJob(
-                queue=origin.reply_to,
-                job_id=job_id_for(job.queue, job.job_id, f"{job.attempt} {told.ok}"),
-                name=RESULT,
-                data=asdict(told),
-                created_utc_ms=round(utc_s() * 1000),
-            )
-        )
+        if told is not None:
+            await self._taker.add(told)
+
+    async def send_death(self, letter: DeadLetter) -> None:
+        """Tell the origin of a dead letter's job; raises as ``send``."""
+        if (told := result_of(letter)) is not None:
+            await self._taker.add(told)
+
+
+def result_of(letter: DeadLetter) -> NewJob | None:
+    """Return the job that tells the origin of a dead letter's job."""
+    return result_job(
+        letter.origin,
+        queue=letter.queue,
+        job_id=letter.job_id,
+        name=letter.name,
+        attempt=letter.attempt,
+        created_utc_ms=round(letter.created_utc * 1000),
+        error=letter.error,
+    )

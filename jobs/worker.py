@@ -30,7 +30,7 @@ from jobs.engine.port import RateLimiter
 from jobs.engine.rate_limiter import RateLimits
 from jobs.engine.server import locate_server
 from jobs.engine.slots import Slots
-from jobs.errors import EngineUnavailableError
+from jobs.errors import EngineUnavailableError, NotAcceptedError
 from jobs.execution.children import Children
 from jobs.execution.runner import Runner, Tally
 from jobs.job_type import AnyJobType
@@ -155,7 +155,7 @@ class Worker:
             for consumer in consumers:
                 tasks.create_task(self._consume(consumer))
             helpers: list[asyncio.Task[object]] = [
-                tasks.create_task(self._take_care(queue, letters)),
+                tasks.create_task(self._take_care(queue, letters, Results(producer))),
                 tasks.create_task(producer.run()),
             ]
             log.info("worker.started", queues=self._types.queues, slots=self._slots)
@@ -178,9 +178,9 @@ class Worker:
         if not self._stopping.is_set():
             raise EngineUnavailableError(f"jobs: the loop of queue {consumer.name} has ended")
 
-    async def _take_care(self, queue: BullQueue, letters: DeadLetters) -> None:
+    async def _take_care(self, queue: BullQueue, letters: DeadLetters, results: Results) -> None:
         """Tell the engine what holds for the queues, then look for jobs that failed without a letter."""
-        reconciler = Reconciler(queue, letters, self._types.queues)
+        reconciler = Reconciler(queue, letters, results, self._types.queues)
         is_told = False
         while True:
             try:
@@ -193,7 +193,7 @@ class Worker:
                     is_told = True
                 if count := await reconciler.look():
                     log.error("job.found_failed", count=count)
-            except (EngineUnavailableError, StateError) as error:
+            except (EngineUnavailableError, NotAcceptedError, StateError) as error:
                 log.warning("queue.not_looked_at", error=str(error))
             await asyncio.sleep(_RECONCILE_S if is_told else _RECONNECT_S)
 

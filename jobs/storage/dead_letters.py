@@ -113,6 +113,20 @@ class DeadLetters:
         """
         await self._database.run(lambda connection: connection.execute(_NEW + _AGAIN, _row(letter)))
 
+    async def missing(self, letters: list[DeadLetter]) -> list[DeadLetter]:
+        """Return those that have no letter yet, open or resolved."""
+
+        def work(connection: Connection) -> list[DeadLetter]:
+            statement = "SELECT 1 FROM dead_letters WHERE (queue, job_id, attempt) = (?, ?, ?)"
+            return [
+                letter
+                for letter in letters
+                if connection.execute(statement, (letter.queue, letter.job_id, letter.attempt)).fetchone()
+                is None
+            ]
+
+        return await self._database.run(work)
+
     async def record_missing(self, letters: list[DeadLetter]) -> int:
         """Store those that have no letter yet, open or resolved; return how many there were."""
         rows = [_row(letter) for letter in letters]

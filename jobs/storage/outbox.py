@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from sqlite3 import Connection
 
+import msgspec
+
 from jobs.engine.port import NewJob
 from jobs.storage.database import Database
 
@@ -39,7 +41,7 @@ class Outbox:
 
         def work(connection: Connection) -> list[tuple[int, NewJob]]:
             rows = connection.execute("SELECT seq, job FROM outbox ORDER BY seq LIMIT ?", (count,))
-            return [(row["seq"], NewJob(**json.loads(row["job"]))) for row in rows]
+            return [(row["seq"], _job(row["job"])) for row in rows]
 
         return await self._database.run(work)
 
@@ -49,7 +51,7 @@ class Outbox:
         def work(connection: Connection) -> NewJob | None:
             statement = "SELECT job FROM outbox WHERE queue = ? AND job_id = ?"
             row = connection.execute(statement, (queue, job_id)).fetchone()
-            return None if row is None else NewJob(**json.loads(row["job"]))
+            return None if row is None else _job(row["job"])
 
         return await self._database.run(work)
 
@@ -76,3 +78,8 @@ class Outbox:
         return await self._database.run(
             lambda connection: {row[0]: row[1] for row in connection.execute(statement)}
         )
+
+
+def _job(text: str) -> NewJob:
+    """Return a job that was kept, by this version or a newer one, whose other fields are left out."""
+    return msgspec.convert(json.loads(text), NewJob)

@@ -284,8 +284,8 @@ class JobOffice:
         """Commit one result."""
         try:
             result = read_result(job.data)
-            origin = JobOrigin(**result.extra)
-        except TypeError as error:
+            origin = msgspec.convert(result.extra, JobOrigin)
+        except ValueError as error:
             log.error("job_result.malformed", job=job.job_id, error=str(error))
             return Failed(str(error), "")
         end = JobEnd(
@@ -296,6 +296,7 @@ class JobOffice:
             ok=result.ok,
             result=result.result,
             error=result.error,
+            created_utc_ms=result.created_utc_ms,
         )
         try:
             await self._deliver(origin, end)

@@ -6,7 +6,7 @@ takes for an update: such a one makes it a dead letter, which can be replayed.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -62,6 +62,8 @@ class JobEnd:
         ok: whether it was completed.
         result: of a completed job, anything JSON can say.
         error: why it failed; None if ``ok``.
+        created_utc_ms: when the job was accepted, milliseconds since the epoch: a key may make another job of
+            the same id once this one is forgotten.
     """
 
     job_id: str
@@ -71,6 +73,7 @@ class JobEnd:
     ok: bool
     result: Any = None
     error: str | None = None
+    created_utc_ms: int = 0
 
 
 def entry_of(origin: JobOrigin, end: JobEnd) -> Candidate:
@@ -78,13 +81,13 @@ def entry_of(origin: JobOrigin, end: JobEnd) -> Candidate:
     raw = _body(origin, end)
     if len(raw) > MAX_ENTRY_BYTES:
         error = f"its result has {len(raw)} bytes, and a bot is handed {MAX_ENTRY_BYTES} at most"
-        raw = _body(origin, JobEnd(end.job_id, end.name, end.queue, end.attempt, ok=False, error=error))
+        raw = _body(origin, replace(end, ok=False, result=None, error=error))
     return Candidate(_number(end), JOB_RESULT_KIND, _lane(origin), raw)
 
 
 def _number(end: JobEnd) -> UpdateId:
     """Return a number from -2**63 to -1."""
-    identity = f"{end.queue}\0{end.job_id}\0{end.attempt}\0{end.ok}"
+    identity = f"{end.queue}\0{end.job_id}\0{end.created_utc_ms}\0{end.attempt}\0{end.ok}"
     digest = blake2b(identity.encode(), digest_size=8).digest()
     return UpdateId(-1 - (int.from_bytes(digest) >> 1))
 
@@ -98,7 +101,7 @@ def _lane(origin: JobOrigin) -> str:
 def _body(origin: JobOrigin, end: JobEnd) -> bytes:
     """Return the JSON that the worker makes a ``brama.JobResult`` of."""
     body = asdict(end)
-    del body["attempt"]
+    del body["attempt"], body["created_utc_ms"]
     body["result"] = end.result if end.ok else None
     body["error"] = None if end.ok else _first_line(end.error)
     body |= {name: getattr(origin, name) for name in ("chat_id", "user_id", "update_id", "extra")}

@@ -11,7 +11,7 @@ from jobs.errors import EngineUnavailableError, NoSuchJobError
 from jobs.letters import Reconciler
 from jobs.operations import JobOperations, QueueView
 from jobs.policy.verdict import Cause
-from jobs.results import result_queue
+from jobs.results import Results, result_queue
 from jobs.storage.dead_letters import DeadLetter
 from tests.integration.jobs.processes import House
 from tests.integration.jobs.stage import QUEUE, Processing, consuming, new_job, redis
@@ -103,7 +103,7 @@ async def test_a_stack_that_node_has_cut_within_a_character_gets_its_letter(at: 
         await at.queue.add(new_job("a"))
         await at.wait_state(QUEUE, "a", "failed")
         await client.hset(f"bull:{QUEUE}:a", "stacktrace", '["cut \\ud83d"]')
-    assert await Reconciler(at.queue, at.letters, [QUEUE]).look() == 1
+    assert await Reconciler(at.queue, at.letters, Results(at.producer), [QUEUE]).look() == 1
     assert (await at.only_letter()).stack == "cut \\ud83d"
 
 

@@ -13,6 +13,7 @@ from jobs.engine.port import NewJob
 from jobs.errors import NoSuchJobError
 from jobs.letters import Reconciler, clean, resolve, retry
 from jobs.policy.verdict import Cause
+from jobs.results import Results
 from jobs.storage.dead_letters import DeadLetter
 from tests.integration.jobs import handlers
 from tests.integration.jobs.handlers import Work
@@ -200,7 +201,7 @@ async def test_a_letter_is_retried_resolved_and_cleaned(at: House, running: Runn
     assert await at.letters.count_open() == 0
     with pytest.raises(NoSuchJobError, match="resolved already"):
         await resolve(at.letters, again.letter_id, "twice")
-    assert await Reconciler(at.queue, at.letters, ["FAIL"]).look() == 0
+    assert await Reconciler(at.queue, at.letters, Results(at.producer), ["FAIL"]).look() == 0
     assert await clean(at.queue, at.letters, 3600, 10) == 0
     assert await clean(at.queue, at.letters, -1, 10) == 1
     assert await at.state("FAIL", job_id) is None
@@ -227,7 +228,7 @@ async def test_jobs_that_others_failed_get_a_letter(at: House):
         await at.queue.add(NewJob("SAY", "a", "SAY", {"x": 1}, 5000))
         job = await theirs.moveToActive("token")
         await job.moveToFailed(bullmq.UnrecoverableError("theirs"), "token")
-    reconciler = Reconciler(at.queue, at.letters, ["SAY", "FAIL"])
+    reconciler = Reconciler(at.queue, at.letters, Results(at.producer), ["SAY", "FAIL"])
     assert await reconciler.look() == 1
     assert await reconciler.look() == 0
     letter = await at.only_letter()

@@ -17,10 +17,23 @@ async def test_an_origin_of_others_is_no_reason_to_run_a_job_again(origin: Any, 
     async def add(job: NewJob) -> None:
         sent.append(job)
 
-    await Results(SimpleNamespace(add=add)).send(Taken({}, origin=origin), result=3)  # type: ignore[arg-type]
+    await Results(SimpleNamespace(add=add)).send(Taken({}, origin=origin), result=3)
     assert [read_result(job.data).result for job in sent] == [3] * told
 
 
 @pytest.mark.parametrize("origin", ["node", 7, ["here"]])
 async def test_an_origin_that_is_no_object_tells_nobody(origin: Any):
-    await Results(SimpleNamespace()).send(Taken({}, origin=origin), error="no")  # type: ignore[arg-type]
+    await Results(SimpleNamespace()).send(Taken({}, origin=origin), error="no")
+
+
+async def test_a_key_that_makes_another_job_of_the_same_id_makes_another_result():
+    sent: list[NewJob] = []
+
+    async def add(job: NewJob) -> None:
+        sent.append(job)
+
+    results = Results(SimpleNamespace(add=add))
+    for created_utc_ms in (1, 1, 2):
+        taken = Taken({}, origin={"reply_to": "here", "newer": 1}, created_utc_ms=created_utc_ms)
+        await results.send(taken, result=3)
+    assert sent[0].job_id == sent[1].job_id != sent[2].job_id

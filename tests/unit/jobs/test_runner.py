@@ -282,12 +282,10 @@ async def test_a_death_that_cannot_be_noted_for_want_of_room_is_told_later():
     assert await runner(Letters()).process(taken) == HandedBack(30.0)
 
 
-@pytest.mark.parametrize(
-    "origin", ["me", {}, {"reply_to": 7}, {"reply_to": "a:b"}, {"reply_to": "a", "more": 1}, [1]]
-)
+@pytest.mark.parametrize("origin", ["me", {}, {"reply_to": 7}, {"reply_to": "a:b"}, [1]])
 async def test_a_job_of_a_malformed_origin_ends_and_nobody_is_told(origin: Any):
     producer = Accepting()
-    work = runner(Letters(), results=Results(producer))  # type: ignore[arg-type]
+    work = runner(Letters(), results=Results(producer))
     assert await work.process(Taken({"text": "ok"}, origin=origin)) == Completed("ok")
     assert producer.jobs == []
     assert await work.process(Taken({"text": "ok"}, origin={"reply_to": "a"})) == Completed("ok")
