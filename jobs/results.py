@@ -106,8 +106,8 @@ class Results:
         try:
             origin = Origin(**job.origin)
             check_name(origin.reply_to, "queue")
-        except (TypeError, ValueError) as trouble:
-            log.error("job.origin_malformed", queue=job.queue, job=job.job_id, error=str(trouble))
+        except (TypeError, ValueError) as trouble:  # not of our making; raised, it would run for ever
+            log.error("job_result.no_origin", queue=job.queue, job=job.job_id, error=str(trouble))
             return
         told = JobResult(
             job.queue, job.job_id, job.name, job.attempt, error is None, result, error, origin.extra

@@ -11,7 +11,8 @@ import socket
 from aiohttp import web
 
 from brama.clock import Clock, monotonic_s
-from brama.errors import BramaError, ConfigError
+from brama.errors import ConfigError
+from brama.listening import listen
 from brama.redaction import register_secrets
 from jobs.engine.port import JobQueue
 from jobs.llm.answers import answer_errors
@@ -24,14 +25,9 @@ from jobs.producer import Producer
 from jobs.storage.database import Database
 from jobs.storage.outbox import Outbox
 
-_BACKLOG = 128
 _KEEPALIVE_S = 15.0
 #: For requests that are being answered when the server closes.
 _SHUTDOWN_S = 5.0
-
-
-class ListenError(BramaError):
-    """The address is not to be had: another process listens there, or it is none of this machine's."""
 
 
 class BackendServer:
@@ -125,24 +121,4 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         ListenError: the address is taken, or none of this machine's.
     """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise ListenError(
-            f'jobs.backend.host: "{host}" is no address of this machine: {error.strerror}; use 127.0.0.1'
-        ) from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise ListenError(
-            f"jobs.backend.port: {host}:{port} cannot be listened on: {error.strerror}; "
-            "set another port, or end the process that has it"
-        ) from error
-    return listener
+    return listen(host, port, host_key="jobs.backend.host", port_key="jobs.backend.port", instead=5001)

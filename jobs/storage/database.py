@@ -7,6 +7,7 @@ Runs in: master | job worker | command line.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -163,10 +164,11 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Bring the file to the present version; one that has it is not written to, as on a full disk."""
-        if _version_of(connection, self._path) == len(_MIGRATIONS):
+        if _read_version(connection, self._path) == len(_MIGRATIONS):
             return
         connection.execute("BEGIN IMMEDIATE")
-        for statements in _MIGRATIONS[_version_of(connection, self._path) :]:
+        version = _read_version(connection, self._path)
+        for statements in _MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -175,25 +177,23 @@ class Database:
 
 
 def check_readable(state_dir: Path) -> None:
-    """Make sure that ``Database`` would take the file that another process has open; changes nothing.
+    """Make sure that the file of ``state_dir``, if there is one, is ours and not newer; it stays as it is.
 
     Raises:
-        StateError: it would not.
+        StateError: it is of no use.
     """
     path = state_dir / FILE_NAME
     if not path.exists():
         return
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
-        try:
-            _version_of(connection, path)
-        finally:
-            connection.close()
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:
+            connection.execute("PRAGMA query_only = 1")
+            _read_version(connection, path)
     except sqlite3.Error as error:
         raise _state_error(path, error) from None
 
 
-def _version_of(connection: sqlite3.Connection, path: Path) -> int:
+def _read_version(connection: sqlite3.Connection, path: Path) -> int:
     identity, version = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
     )

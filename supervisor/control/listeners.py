@@ -9,15 +9,12 @@ import socket
 import stat
 from pathlib import Path
 
-from brama.errors import BramaError, ConfigError, StateError
+from brama.errors import ConfigError, StateError
+from brama.listening import listen
 from supervisor.control.policy.access import is_loopback
 from supervisor.control.socket_path import prepare_socket_folder
 
 _BACKLOG = 128
-
-
-class ListenError(BramaError):
-    """An address is not to be had: another process listens there, or it is none of this machine's."""
 
 
 def bind_unix(path: Path, state_dir: Path) -> socket.socket:
@@ -53,34 +50,7 @@ def bind_tcp(host: str, port: int, token: str | None) -> socket.socket:
         raise ConfigError(
             f'api.host: "{host}" can be reached from other machines; set api.token, or use 127.0.0.1'
         )
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise ListenError(f'api.host: "{host}" is no address of this machine: {error.strerror}') from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ListenError(_why_not_bound(host, port, error)) from error
-    return listener
-
-
-def _why_not_bound(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"api.port: {host}:{port} is taken by another process; set another api.port, or end that process "
-            f"(ss -ltnp 'sport = :{port}' shows it)"
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f'api.host: "{host}" is no address of this machine; use 127.0.0.1'
-    if error.errno == errno.EACCES:
-        return f"api.port: {port} may be opened by root only; set api.port to 1024 or higher"
-    return f"api.port: {host}:{port} cannot be listened on: {error.strerror or error}"
+    return listen(host, port, host_key="api.host", port_key="api.port", instead=3001)
 
 
 def _remove_stale(path: Path) -> None:

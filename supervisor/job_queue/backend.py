@@ -58,5 +58,16 @@ def try_backend_address(left: JobsRecord | None, settings: Settings) -> None:
         bind(terms.host, terms.port).close()
 
 
+def try_database(settings: Settings) -> None:
+    """Make sure that the file of dead letters and outbox could be gone on with; it is not changed.
+
+    Raises:
+        StateError: it could not.
+    """
+    from jobs.storage.database import check_readable
+
+    check_readable(settings.state_dir)
+
+
 def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()

@@ -35,7 +35,12 @@ class Service:
             "BACKEND_URL": f"http://127.0.0.1:{self.callback_port}",
             "MOCK_PROCESSING_TIME": "100",
         }
-        jobs = {"concurrency": 8, "backend": {"port": self.port, "requests_per_minute": 100_000}}
+        many = 100_000
+        jobs = {
+            "concurrency": 8,
+            "limits": {"per_minute": many, "per_hour": many},
+            "backend": {"port": self.port, "requests_per_minute": many},
+        }
         document = {"api": {"port": 0}, "jobs": jobs}
         (folder / "brama.yaml").write_text(yaml.safe_dump(document))
 
@@ -168,7 +173,7 @@ async def test_an_address_that_is_taken_and_a_host_that_is_none_are_said_at_the_
     async with server:
         code, said = await service.command("jobs", "serve", "--daemon")
     assert code == ExitCode.FAILED
-    assert f"jobs.backend.port: 127.0.0.1:{service.port} cannot be listened on" in said
+    assert f"jobs.backend.port: 127.0.0.1:{service.port} is taken by another process" in said
     service.environ |= {"BACKEND_URL": "http://user@[::1", "BRAMA_JOBS__ENABLED": "true"}
     code, said = await service.command("check")
     assert code == ExitCode.CONFIG

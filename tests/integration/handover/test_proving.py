@@ -221,3 +221,10 @@ def _is_gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def test_dead_letters_that_cannot_be_read_hold_it_up_only_with_jobs(project: Project):
+    (project.state / "jobs.db").write_bytes(b"no database at all, and longer than a header" * 100)
+    project.proof()
+    project.write("jobs: {enabled: true}")
+    assert "jobs.db: file is not a database" in project.refusal()

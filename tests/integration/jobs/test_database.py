@@ -11,7 +11,7 @@ from brama.errors import StateError
 from jobs.engine.port import NewJob
 from jobs.errors import NotOpenError
 from jobs.policy.verdict import Cause
-from jobs.storage.database import _MIGRATIONS, Database, check_readable
+from jobs.storage.database import _APPLICATION_ID, _MIGRATIONS, Database, check_readable
 from jobs.storage.dead_letters import DeadLetter, DeadLetters
 from jobs.storage.outbox import Outbox
 from tests.waiting import await_until
@@ -84,9 +84,13 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path):
     connection.close()
     with pytest.raises(StateError, match="another program's database"):
         Database(tmp_path)
+    with pytest.raises(StateError, match="another program's database"):
+        check_readable(tmp_path)
     path.write_bytes(b"no database at all, and longer than a header" * 100)
     with pytest.raises(StateError, match="not a database"):
         Database(tmp_path)
+    with pytest.raises(StateError, match="not a database"):
+        check_readable(tmp_path)
 
 
 def test_a_newer_file_is_refused(tmp_path: Path):
@@ -96,6 +100,20 @@ def test_a_newer_file_is_refused(tmp_path: Path):
     connection.close()
     with pytest.raises(StateError, match="made by a newer brama-supervisor"):
         Database(tmp_path)
+    with pytest.raises(StateError, match="made by a newer brama-supervisor"):
+        check_readable(tmp_path)
+
+
+def test_to_look_at_a_file_changes_nothing(tmp_path: Path):
+    check_readable(tmp_path)
+    assert not (tmp_path / "jobs.db").exists()
+    with sqlite3.connect(tmp_path / "jobs.db") as connection:
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.close()
+    before = (tmp_path / "jobs.db").read_bytes()
+    check_readable(tmp_path)
+    assert (tmp_path / "jobs.db").read_bytes() == before
 
 
 async def test_letters_of_an_older_file_are_kept_and_told_to_nobody(tmp_path: Path):

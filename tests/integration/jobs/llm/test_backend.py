@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from brama.errors import ConfigError
+from brama.listening import ListenError
 from jobs.engine.server import QueueServer
-from jobs.llm.server import BackendServer, ListenError
+from jobs.llm.server import BackendServer
 from jobs.llm.tasks import process_task
 from jobs.policy.ids import job_id_for
 from jobs.storage.database import Database
@@ -280,7 +281,7 @@ async def test_a_service_that_nobody_could_use_does_not_start(at: House):
             BackendServer(terms(api_keys=()), at.producer, at.queue, database).bind()
         async with backend(at, terms()) as service:
             taken = terms(port=int(service.url.rpartition(":")[2]))
-            with pytest.raises(ListenError, match=r"jobs\.backend\.port: .* cannot be listened on"):
+            with pytest.raises(ListenError, match=r"jobs\.backend\.port: .* is taken by another process"):
                 BackendServer(taken, at.producer, at.queue, database).bind()
         with pytest.raises(ListenError, match=r"jobs\.backend\.host"):
             BackendServer(terms(host="no.such.host.invalid"), at.producer, at.queue, database).bind()
