@@ -146,9 +146,14 @@ class LogSink:
 
     def _rotate(self) -> None:
         assert self._path is not None
-        for number in range(KEPT_FILES, 0, -1):
-            older = self._path.with_name(f"{self._path.name}.{number}")
-            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
-            with contextlib.suppress(FileNotFoundError):
-                newer.rename(older)
+        rotate(self._path)
         self._open()
+
+
+def rotate(path: Path) -> None:
+    """Rename the log file at ``path`` to ``.1``, and older ones each to the next number."""
+    for number in range(KEPT_FILES, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
+        with contextlib.suppress(FileNotFoundError):
+            newer.rename(older)

@@ -43,6 +43,11 @@ class Redactor:
             self._pattern = re.compile(joined)
             self._pattern_bytes = re.compile(joined.encode())
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Those registered."""
+        return frozenset(self._secrets)
+
     def text(self, text: str) -> str:
         """Return ``text`` with every secret hidden."""
         if self._pattern is not None:
@@ -78,6 +83,11 @@ _process_redactor = Redactor()
 def register_secrets(*secrets: str) -> None:
     """Hide ``secrets`` in everything this process writes to a log from now on."""
     _process_redactor.register(*secrets)
+
+
+def registered_secrets() -> frozenset[str]:
+    """Return what this process hides, for a process of its own that is to hide the same."""
+    return _process_redactor.secrets
 
 
 def redact(text: str) -> str:

@@ -1,42 +1,71 @@
 """What jobs print goes into their worker's log file, secrets hidden where Python writes it.
 
-Runs in: job worker.
+Runs in: job worker | job child.
 """
 
 import io
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from brama.redaction import redact
+from brama.clock import monotonic_s
+from brama.log_sink import rotate
+from brama.redaction import redact_bytes
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _MODE = 0o640
+#: Between two looks at the path while something is printed, in seconds.
+_LOOK_S = 1.0
 
 
 class Output:
-    """Standard output and standard error of this process, and of what it executes, into ``path``."""
+    """Standard output and standard error of this process, and of what it executes.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the log file; None leaves both where they are.
+        rotate_bytes: the file is renamed and begun anew when it is larger; 0: never by this process.
+    """
+
+    def __init__(self, path: Path | None, rotate_bytes: int = 0) -> None:
         self._path = path
+        self._rotate_bytes = rotate_bytes
+        self._look_at = float("-inf")
         self._open()
-        for name, fd in (("stdout", 1), ("stderr", 2)):
-            stream = _Redacting(fd)
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
+        sys.stdout = sys.__stdout__ = _text_stream(self, 1)  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = _text_stream(self, 2)  # type: ignore[misc]
 
     def follow(self) -> None:
-        """Open the path anew if the file was renamed; to be called now and then."""
+        """Open the path anew if the file was renamed, or is too large; to be called now and then."""
+        if self._path is None:
+            return
+        self._look_at = monotonic_s() + _LOOK_S
+        here = os.fstat(1)
         try:
             there = os.stat(self._path)
+            if not os.path.samestat(here, there):
+                self._open()
+            elif 0 < self._rotate_bytes < here.st_size:
+                rotate(self._path)
+                self._open()
         except OSError:
             self._open()
+
+    def write(self, data: bytes, fd: int) -> None:
+        """Write, secrets hidden."""
+        if monotonic_s() >= self._look_at:
+            self.follow()
+        try:
+            os.write(fd, redact_bytes(data))
+        except OSError:  # a full disk ends no job
             return
-        here = os.fstat(1)
-        if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
-            self._open()
 
     def _open(self) -> None:
+        if self._path is None:
+            return
         try:
             file = os.open(self._path, _FLAGS, _MODE)
         except OSError:  # the old file has to do
@@ -46,32 +75,27 @@ class Output:
         os.close(file)
 
 
-class _Redacting(io.TextIOBase):
-    """A text stream that hides secrets, line by line."""
+class _Redacting(io.BufferedIOBase):
+    """The ``buffer`` of a text stream, which hands over whole lines."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, output: Output, fd: int) -> None:
+        self._output = output
         self._fd = fd
-        self._line = ""
+        self.name = {1: "<stdout>", 2: "<stderr>"}[fd]
+        self.mode = "wb"
 
-    def write(self, text: str, /) -> int:
-        *lines, self._line = (self._line + text).split("\n")
-        if lines:
-            self._put("".join(f"{line}\n" for line in lines))
-        return len(text)
-
-    def flush(self) -> None:
-        if self._line:
-            self._put(self._line)
-            self._line = ""
-
-    def fileno(self) -> int:
-        return self._fd
+    def write(self, data: "ReadableBuffer", /) -> int:
+        raw = bytes(data)
+        self._output.write(raw, self._fd)
+        return len(raw)
 
     def writable(self) -> bool:
         return True
 
-    def _put(self, text: str) -> None:
-        try:
-            os.write(self._fd, redact(text).encode(errors="replace"))
-        except OSError:  # a full disk ends no job
-            return
+    def fileno(self) -> int:
+        return self._fd
+
+
+def _text_stream(output: Output, fd: int) -> io.TextIOWrapper:
+    buffer = cast("io.BufferedWriter", _Redacting(output, fd))
+    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)

@@ -55,7 +55,7 @@ def _work(document: bytes, fd: int) -> int:
     register_secrets(terms.url.get_secret_value())
     setproctitle(terms.title)
     sink = _begin_log(terms)
-    output = Output(terms.log_path)
+    output = Output(terms.log_path, terms.log_rotate_bytes)
     faulthandler.enable(file=2)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -104,6 +104,7 @@ async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> in
         terms.rates,
         terms.backend,
         is_patient=True,
+        log_path=terms.log_path,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     beating = asyncio.create_task(_beat(worker, fd, output))

@@ -68,6 +68,7 @@ class Worker:
         slots: jobs it runs at once.
         rates: of the limit that all types share.
         backend: the terms of the LLM backend, for workers that run its types.
+        log_path: where children print to; None: to where this process does.
         is_patient: work also while the file of dead letters cannot be opened.
     """
 
@@ -82,6 +83,7 @@ class Worker:
         backend: BackendTerms | None = None,
         *,
         is_patient: bool = False,
+        log_path: Path | None = None,
     ) -> None:
         self._types = types
         self._modules = modules
@@ -91,6 +93,7 @@ class Worker:
         self._rates = rates
         self._backend = backend
         self._is_patient = is_patient
+        self._log_path = log_path
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._runner: Runner | None = None
@@ -113,7 +116,7 @@ class Worker:
             database = Database(self._state_dir, must_open=not self._is_patient)
             stack.callback(database.close)
             letters = DeadLetters(database)
-            children = Children(self._modules)
+            children = Children(self._modules, self._log_path)
             stack.push_async_callback(children.close)
             queue = BullQueue(self._url)
             stack.push_async_callback(queue.close)

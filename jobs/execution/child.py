@@ -13,11 +13,14 @@ import sys
 import threading
 from collections.abc import Awaitable, Generator, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from brama.frames import FrameReader, encode_frame
+from brama.redaction import register_secrets
 from jobs.context import JobContext, LogLine, Progress, Report
 from jobs.execution.attempt import Returned, check_result, failure_of, read_payload
+from jobs.output import Output
 from jobs.policy.verdict import Failure
 from jobs.registry import Registry, load_types
 
@@ -30,9 +33,13 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     link = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(link.fileno(), False)
+    worker = _Worker(link)
+    if (start := worker.hear()) is None:
+        return
+    register_secrets(*start["secrets"])
+    Output(None if start["log"] is None else Path(start["log"]))
     sys.path.insert(0, os.getcwd())  # as in its worker
     types = load_types(arguments[1:])
-    worker = _Worker(link)
     while (order := worker.hear()) is not None:
         worker.say(_run(types, order, worker))
 

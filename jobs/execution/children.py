@@ -15,9 +15,11 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from brama.frames import FrameReader, encode_frame
+from brama.redaction import registered_secrets
 from jobs.context import LogLine, Progress, Report
 from jobs.engine.port import TakenJob
 from jobs.execution.attempt import Ending, Returned
@@ -35,16 +37,18 @@ class Children:
 
     Args:
         modules: where the types are.
+        log_path: what handlers print goes there; None: to where this process prints.
     """
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(self, modules: Sequence[str], log_path: Path | None = None) -> None:
         self._modules = modules
+        self._log_path = None if log_path is None else str(log_path)
         self._folder = os.getcwd()
         self._idle: list[_Child] = []
 
     async def run(self, job: TakenJob, report: Callable[[Report], None], wait: Wait) -> Ending:
         """Run the handler of ``job``; if this is cancelled the handler's process group is killed."""
-        child = self._idle.pop() if self._idle else await _Child.start(self._modules, self._folder)
+        child = self._idle.pop() if self._idle else await self._start()
         try:
             ending = await child.run(job, report, wait)
         except BaseException:
@@ -58,6 +62,11 @@ class Children:
         else:
             child.kill()
         return ending
+
+    async def _start(self) -> "_Child":
+        child = await _Child.start(self._modules, self._folder)
+        child.say({"log": self._log_path, "secrets": sorted(registered_secrets())})
+        return child
 
     async def close(self) -> None:
         """End the idle ones."""
@@ -109,7 +118,7 @@ class _Child:
         """Return how the handler ended, None if its process did."""
         order = {name: getattr(job, name) for name in ("queue", "name", "job_id", "attempt", "data")}
         with suppress(OSError):  # it is gone; the end of what it said comes next
-            self._say(order)
+            self.say(order)
             await self._writer.drain()
         while chunk := await self._read():
             for frame in self._frames.feed(chunk):
@@ -145,11 +154,12 @@ class _Child:
         try:
             await wait(key)
         except Exception as error:  # the handler's to know
-            self._say({"refused": str(error)})
+            self.say({"refused": str(error)})
         else:
-            self._say({"turn": key})
+            self.say({"turn": key})
 
-    def _say(self, words: dict[str, Any]) -> None:
+    def say(self, words: dict[str, Any]) -> None:
+        """Tell it something."""
         self._writer.write(encode_frame(json.dumps(words).encode()))
 
     async def _read(self) -> bytes:
