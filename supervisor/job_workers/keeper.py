@@ -228,6 +228,7 @@ class Keeper:
         elif act is not None and (process := place.process) is not None:
             match act:
                 case Act.DRAIN | Act.HURRY:
+                    process.look_around()  # before it ends by itself
                     process.signal(SIGTERM)
                     process.signal(SIGCONT)
                 case Act.DUMP:
