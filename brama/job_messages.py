@@ -33,13 +33,19 @@ class Beat(_Message, frozen=True):
     loop_lag_ms: float
 
 
-class NotStarted(_Message, frozen=True):
-    """Why the worker is about to end before it took a job; ``detail`` is one line."""
+class Serving(_Message, frozen=True):
+    """The queues that the worker takes jobs of, said once."""
+
+    queues: list[str]
+
+
+class Ending(_Message, frozen=True):
+    """Why the worker is about to end by itself; ``detail`` is one line."""
 
     detail: str
 
 
-FromJobWorker = Beat | NotStarted
+FromJobWorker = Serving | Beat | Ending
 
 _encode = msgspec.msgpack.Encoder().encode
 _from_worker: msgspec.msgpack.Decoder[FromJobWorker] = msgspec.msgpack.Decoder(FromJobWorker)

@@ -19,7 +19,15 @@ from brama.clock import monotonic_s
 from brama.errors import BramaError, ConfigError, ProtocolError, StateError
 from brama.exit_codes import ExitCode
 from brama.frames import FrameReader, encode_frame
-from brama.job_messages import BEAT_S, Beat, NotStarted, decode_terms, encode_job_message
+from brama.job_messages import (
+    BEAT_S,
+    Beat,
+    Ending,
+    FromJobWorker,
+    Serving,
+    decode_terms,
+    encode_job_message,
+)
 from brama.log import configure_logging, get_logger
 from brama.log_sink import LogSink
 from brama.redaction import register_secrets
@@ -46,7 +54,7 @@ def main(arguments: list[str]) -> int:
         return _work(document, fd)
     except Exception as error:
         refusal = _refusal_of(error)
-        _say(fd, NotStarted(str(refusal)))
+        _say(fd, Ending(str(refusal)))
         return ExitCode.CONFIG if isinstance(refusal, ConfigError) else ExitCode.FAILED
 
 
@@ -95,8 +103,10 @@ async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> in
     modules = list(terms.modules)
     sys.path.insert(0, os.getcwd())  # not before our own packages were found: the project may have such names
     url = terms.url.get_secret_value()
+    types = load_types(modules)
+    _say(fd, Serving(types.queues))
     worker = Worker(
-        load_types(modules),
+        types,
         modules,
         url,
         terms.state_dir,
@@ -105,6 +115,7 @@ async def _run(terms: WorkerTerms, fd: int, output: Output, sink: LogSink) -> in
         terms.backend,
         is_patient=True,
         log_path=terms.log_path,
+        on_blocked=lambda detail: _say(fd, Ending(detail)),
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     beating = asyncio.create_task(_beat(worker, fd, output))
@@ -122,7 +133,7 @@ async def _beat(worker: Worker, fd: int, output: Output) -> None:
     lag_s = 0.0
     while True:
         tally = worker.tally
-        _say(fd, Beat(tally.active, tally.completed, tally.failed, round(lag_s * 1000, 1)))
+        _say(fd, Beat(len(tally.in_hand), tally.completed, tally.failed, round(lag_s * 1000, 1)))
         output.follow()
         due = monotonic_s() + BEAT_S
         await asyncio.sleep(BEAT_S)
@@ -138,7 +149,7 @@ def _receive(fd: int) -> bytes:
     raise SystemExit(ExitCode.FAILED)  # the master is gone, and the kernel is about to say so
 
 
-def _say(fd: int, message: Beat | NotStarted) -> None:
+def _say(fd: int, message: FromJobWorker) -> None:
     try:
         os.write(fd, encode_frame(encode_job_message(message)))
     except OSError:  # the master is gone, or does not read for the moment: the next beat will do

@@ -11,6 +11,7 @@ import faulthandler
 import os
 import signal
 import threading
+from collections.abc import Callable
 
 from brama.clock import monotonic_s
 from jobs.policy.limits import LOCK_S
@@ -21,9 +22,14 @@ _BEAT_S = 0.5
 
 
 class Watchdog:
-    """A thread that looks at the running loop; made inside it."""
+    """A thread that looks at the running loop; made inside it.
 
-    def __init__(self) -> None:
+    Args:
+        on_blocked: called in the thread, before the process is killed.
+    """
+
+    def __init__(self, on_blocked: Callable[[], None]) -> None:
+        self._on_blocked = on_blocked
         self._loop = asyncio.get_running_loop()
         self._seen_at = monotonic_s()
         self._ended = threading.Event()
@@ -43,4 +49,6 @@ class Watchdog:
         while not self._ended.wait(_BEAT_S):
             if monotonic_s() - self._seen_at > BLOCKED_S:
                 faulthandler.dump_traceback()
+                self._on_blocked()
+                self._ended.wait(_BEAT_S)  # for the log's thread
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -44,7 +45,7 @@ from jobs.results import Results
 from jobs.storage.database import Database
 from jobs.storage.dead_letters import DeadLetters
 from jobs.storage.outbox import Outbox
-from jobs.watchdog import Watchdog
+from jobs.watchdog import BLOCKED_S, Watchdog
 
 log = get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Worker:
         backend: the terms of the LLM backend, for workers that run its types.
         log_path: where children print to; None: to where this process does.
         is_patient: work also while the file of dead letters cannot be opened.
+        on_blocked: told by another thread why the process is killed in a moment.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Worker:
         *,
         is_patient: bool = False,
         log_path: Path | None = None,
+        on_blocked: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self._types = types
         self._modules = modules
@@ -94,6 +97,7 @@ class Worker:
         self._backend = backend
         self._is_patient = is_patient
         self._log_path = log_path
+        self._on_blocked = on_blocked
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._runner: Runner | None = None
@@ -130,8 +134,14 @@ class Worker:
                 self._types, children, letters, Results(producer), partial(_limiter, limits), self._be_unfit
             )
             self._runner = runner
-            stack.callback(Watchdog().stop)
+            stack.callback(Watchdog(self._say_blocked).stop)
             await self._serve(queue, letters, producer)
+
+    def _say_blocked(self) -> None:
+        """Say why the process is about to be killed; called by the watchdog's thread."""
+        jobs = [f"{name} {job_id}" for job_id, name in list(self.tally.in_hand.items())]
+        log.error("worker.blocked", jobs=jobs, after_s=BLOCKED_S)
+        self._on_blocked(f"a job stood its event loop still for {BLOCKED_S:g} s: {', '.join(jobs) or 'none'}")
 
     @property
     def tally(self) -> Tally:

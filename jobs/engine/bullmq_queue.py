@@ -3,6 +3,7 @@
 Runs in: master | command line | job worker.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import bullmq
 
 from brama.clock import Clock, monotonic_s
-from jobs.engine.connections import is_unavailable, producer_client
+from jobs.engine.connections import ANSWER_S, is_unavailable, producer_client
 from jobs.engine.port import JobView, NewJob
 from jobs.errors import EngineUnavailableError
 from jobs.policy.limits import FULL_SHARE
@@ -60,10 +61,14 @@ class BullQueue:
         if job.origin is not None:
             options[ORIGIN] = job.origin
         with _unavailable():
-            await self._check_room()
-            if job.queue not in self._announced:
-                await self._announce(job.queue)
-            await self._queue(job.queue).add(job.name, job.data, options)
+            async with asyncio.timeout(ANSWER_S):  # for all it takes: a server may hang at each step
+                await self._add(job, options)
+
+    async def _add(self, job: NewJob, options: dict[str, Any]) -> None:
+        await self._check_room()
+        if job.queue not in self._announced:
+            await self._announce(job.queue)
+        await self._queue(job.queue).add(job.name, job.data, options)
 
     async def find(self, queue: str, job_id: str) -> JobView | None:
         """See JobQueue."""
@@ -96,6 +101,11 @@ class BullQueue:
         """See JobQueue."""
         with _unavailable():
             return bool(await self._client.exists(self._queue(queue).toKey("meta")))
+
+    async def has_workers(self, queue: str) -> bool:
+        """Return whether a worker of any kind that is connected goes by the name of ``queue``."""
+        with _unavailable():
+            return bool(await self._queue(queue).get_workers_count())
 
     async def counts(self, queue: str) -> dict[str, int]:
         """See JobQueue. Older BullMQs keep what waits in a paused queue apart."""

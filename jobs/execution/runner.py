@@ -9,7 +9,7 @@ Runs in: job worker.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -47,9 +47,9 @@ _NO_BACKOFF = exponential("1s")
 
 @dataclass(slots=True)
 class Tally:
-    """Jobs in hand, and those that completed or failed for good so far."""
+    """Jobs in hand by their ids, with their types, and how many completed or failed for good so far."""
 
-    active: int = 0
+    in_hand: dict[str, str] = field(default_factory=dict)
     completed: int = 0
     failed: int = 0
 
@@ -96,7 +96,7 @@ class Runner:
         """See ``Process``."""
         if self._draining.done():
             return HandedBack()
-        self.tally.active += 1
+        self.tally.in_hand[job.job_id] = job.name
         try:
             outcome = await self._process(job)
             await self._tell(job, outcome)
@@ -104,21 +104,21 @@ class Runner:
             log.error("job.end_not_stored", queue=job.queue, job=job.job_id, error=str(error))
             return HandedBack(_UNWRITTEN_WAIT_S)
         finally:
-            self.tally.active -= 1
+            self.tally.in_hand.pop(job.job_id, None)
         return outcome
 
     async def _tell(self, job: TakenJob, outcome: Outcome) -> None:
         """Tell those who wait for the end of a job; before the engine hears of it, which forgets nothing."""
         match outcome:
             case Completed(result):
-                self.tally.completed += 1
                 await self._results.send(job, result=result)
+                self.tally.completed += 1
             case Failed(error):
-                self.tally.failed += 1
                 job_type = self._types.find(job.queue, job.name)
                 if job_type is not None and job_type.when_dead is not None:
                     await _mourn(job, job_type.when_dead, error)
                 await self._results.send(job, error=error)
+                self.tally.failed += 1
 
     async def _process(self, job: TakenJob) -> Outcome:
         if job.stalls and (letter := await self._letters.open_letter(job.queue, job.job_id, job.attempt)):
@@ -139,7 +139,7 @@ class Runner:
     async def _try(self, job: TakenJob, job_type: AnyJobType | None) -> Ending | HandedBack:
         """Return how the attempt ended, or that it is somebody else's or to be made at another time."""
         if job.given_up is not None:
-            return Failure(Cause.STALLED, job.given_up)
+            return Failure(Cause.STALLED, f"its worker died, or stood still, with it {job.stalls} times")
         if job_type is None:
             return Failure(
                 Cause.UNKNOWN_TYPE,

@@ -74,7 +74,7 @@ class JobsStatus(msgspec.Struct, frozen=True):
     ``server_pid`` its process if it is ours. ``waiting``, ``active``, ``delayed`` and ``failed`` are sums
     over the queues, as of when the server last answered. ``dead_letters`` counts open ones, ``causes`` the
     same by cause. ``outbox`` counts jobs that wait here for the server. ``alert`` is None without
-    ``jobs.alert``.
+    ``jobs.alert``. ``unserved`` names queues whose jobs nobody takes.
     """
 
     engine: EngineState
@@ -91,3 +91,4 @@ class JobsStatus(msgspec.Struct, frozen=True):
     queues: tuple[JobQueueStatus, ...] = ()
     causes: dict[str, int] = {}
     alert: JobAlertStatus | None = None
+    unserved: tuple[str, ...] = ()

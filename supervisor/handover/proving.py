@@ -16,7 +16,6 @@ from brama.messages import PROTOCOL_VERSION
 from supervisor.control.listeners import bind_tcp
 from supervisor.fleet.zygote_client import ZygoteClient
 from supervisor.handover.records import FORMAT, Handover, Proof
-from supervisor.job_queue.front import check_jobs_file
 from supervisor.platform.cache import CACHE_NAME, AnswerCache
 from supervisor.updates.inbox.schema import STATE_FILE, check_readable
 from supervisor.webhook_server import try_webhook_address
@@ -40,7 +39,6 @@ def prove(
     settings = load_settings(Path(draft.config), environ)
     _check_places(draft, settings)
     check_readable(settings.state_dir / STATE_FILE)
-    check_jobs_file(settings)
     settings = asyncio.run(_prove(settings, environ))
     _try_addresses(draft, settings)
     bots: dict[str, int] = {bot.id: bot.telegram_id for bot in settings.bots}
@@ -66,9 +64,9 @@ def _try_addresses(draft: Handover, settings: Settings) -> None:
         bind_tcp(api.host, api.port, None if token is None else token.get_secret_value()).close()
     try_webhook_address(draft.webhook, settings)
     if settings.jobs.enabled:
-        from supervisor.job_queue.backend import try_backend_address
+        from supervisor.job_queue.trial import try_jobs
 
-        try_backend_address(draft.jobs, settings)
+        try_jobs(draft.jobs, settings)
 
 
 async def _prove(settings: Settings, environ: Mapping[str, str]) -> Settings:

@@ -8,7 +8,6 @@ from pydantic import SecretStr, ValidationError
 from brama.config.settings import Settings
 from brama.errors import ConfigError
 from jobs.llm.terms import BackendTerms
-from supervisor.job_workers.records import JobsRecord
 
 #: The module of its types; named, for the workers to import.
 LLM_MODULE = "jobs.llm.tasks"
@@ -43,19 +42,6 @@ def backend_terms(settings: Settings) -> BackendTerms | None:
     except ValidationError as error:
         said = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(f"jobs.backend.callback_hosts and backend_url (BACKEND_URL): {said}") from None
-
-
-def try_backend_address(left: JobsRecord | None, settings: Settings) -> None:
-    """Make sure that the backend of ``settings`` could go on with ``left``, or else have its address.
-
-    Raises:
-        BramaError: it could not.
-    """
-    from jobs.llm.server import bind
-
-    terms = backend_terms(settings)
-    if terms is not None and (left is None or left.address != (terms.host, terms.port)):
-        bind(terms.host, terms.port).close()
 
 
 def _plain(secret: SecretStr | None) -> str | None:

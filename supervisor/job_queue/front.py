@@ -80,15 +80,3 @@ async def open_jobs(
     jobs = JobOffice(settings, os.environ, name=name.decode(), deliver=deliver, left=left)
     await jobs.start()
     return jobs
-
-
-def check_jobs_file(settings: Settings) -> None:
-    """Make sure that ``open_jobs`` could use the file that the running master has open; changes nothing.
-
-    Raises:
-        StateError: it could not.
-    """
-    if settings.jobs.enabled:
-        from jobs.storage.database import check_readable
-
-        check_readable(settings.state_dir)

@@ -54,6 +54,9 @@ _RETRY_S = 5.0
 #: Results that are being committed at a time, and after how long one is tried again that could not be.
 _RESULTS = 20
 _UNCOMMITTED_S = 5.0
+#: How long a server that hangs may hold up a stop, or a hot restart, at each of two steps.
+_CLOSE_S = 3.0
+_CLOSE_TRIES = 3
 log = get_logger(__name__)
 
 
@@ -148,7 +151,7 @@ class JobOffice:
             slots=Slots(_RESULTS),
             max_stalls=2**31,
         )
-        self._closing.push_async_callback(results.close)
+        self._closing.push_async_callback(_close, results)
         if self._named_url is None or self._left.server_lock >= 0:
             self._begin(self._keep_server(), "jobs: server")
         self._backend = await self._open_backend(producer, queue, database)
@@ -239,9 +242,14 @@ class JobOffice:
         return (None if self._server is None else self._server.pid), self._trouble
 
     async def _end_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End what goes on; a task that waits for a server that hangs may need to be asked twice."""
+        for _ in range(_CLOSE_TRIES):
+            if not (left := [task for task in self._tasks if not task.done()]):
+                return
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=_CLOSE_S / _CLOSE_TRIES)
+        log.warning("jobs.tasks_left", tasks=[task.get_name() for task in self._tasks if not task.done()])
 
     def _begin(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)
@@ -326,6 +334,15 @@ class JobOffice:
         if path := search_path(os.pathsep.join(each for each in paths if each not in ("", root))):
             environment["PYTHONPATH"] = path
         return Command(environment, settings.project_root, terms.model_dump_json().encode())
+
+
+async def _close(results: BullConsumer) -> None:
+    """Finish what is being committed; what a server that hangs is not told of comes again, and is known."""
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await results.close()
+    except TimeoutError:
+        log.warning("job_results.left_to_stall")
 
 
 def _say_failure(task: "asyncio.Task[None]") -> None:

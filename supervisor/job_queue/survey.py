@@ -6,6 +6,8 @@ Runs in: master.
 import asyncio
 from collections.abc import Callable
 
+from redis.exceptions import RedisError
+
 from brama.clock import Clock, monotonic_s
 from brama.config.redis_address import without_login
 from brama.errors import BramaError
@@ -75,13 +77,19 @@ class Survey:
         self._kept = 0
         self._engine = EngineState.OK
         self._reason: str | None = None
+        self._told: str | None = None
+        #: Queues whose jobs nobody took at the last look, and those of which that has been said.
+        self._idle: frozenset[str] = frozenset()
+        self._unserved: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
         while True:
             engine, reason = await self._look()
-            if (engine, reason) != (self._engine, self._reason) and engine is not EngineState.OK:
+            # Told at the second look: at the start its own server is on its way.
+            if engine is not EngineState.OK and reason == self._reason != self._told:
                 log.warning("queue.trouble", engine=engine, reason=reason)
+                self._told = reason
             self._engine, self._reason = engine, reason
             await asyncio.sleep(_LOOK_S)
 
@@ -104,7 +112,18 @@ class Survey:
             queues=tuple(map(_show_queue, self._views)),
             causes=self._causes,
             alert=None if self._alerts is None else _show_alert(self._alerts),
+            unserved=tuple(sorted(self._unserved)),
         )
+
+    async def _look_for_unserved(self) -> None:
+        """Find queues that have waited for two looks, and whose jobs no worker takes, wherever it is."""
+        if (served := self._keeper.queues) is None:
+            return
+        idle = {view.name for view in self._views if _waits(view) and view.name not in served}
+        found = {name for name in idle & self._idle if not await self._queue.has_workers(name)}
+        for name in sorted(found - self._unserved):
+            log.warning("queue.unserved", queue=name, reason="no worker takes its jobs; see jobs.modules")
+        self._idle, self._unserved = frozenset(idle), frozenset(found)
 
     async def _look(self) -> tuple[EngineState, str | None]:
         try:
@@ -115,12 +134,19 @@ class Survey:
             self._causes = causes
             self._views = await self._operations.queues()
             warning = await self._queue.warning()
+            await self._look_for_unserved()
         except (EngineUnavailableError, NotOpenError) as error:
             return EngineState.DOWN, str(error)
         except BramaError as error:  # the table cannot be read
             return EngineState.DEGRADED, str(error)
+        except RedisError as error:  # it knows a key as something else, or forbids a command
+            return EngineState.DEGRADED, f"the Redis server: {error}"
         reason = self._producer.degraded or warning
         return (EngineState.OK if reason is None else EngineState.DEGRADED), reason
+
+
+def _waits(view: QueueView) -> bool:
+    return view.waiting > 0 and view.active == 0 and not view.is_paused
 
 
 def _show_worker(place: Place, now: float) -> JobWorkerStatus:

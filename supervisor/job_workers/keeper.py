@@ -16,7 +16,7 @@ import msgspec
 from brama.child_process import Exit
 from brama.clock import Clock, monotonic_s
 from brama.ids import BotId
-from brama.job_messages import Beat, FromJobWorker, NotStarted
+from brama.job_messages import Beat, Ending, FromJobWorker, Serving
 from brama.log import get_logger
 from supervisor.fleet.policy.model import State
 from supervisor.fleet.strays import Strays
@@ -39,6 +39,8 @@ class Place:
     worker: Worker
     process: JobProcess | None = None
     beat: Beat | None = None
+    #: None before it has said so to this master.
+    queues: frozenset[str] | None = None
     memory_bytes: int = 0
     is_old: bool = False
 
@@ -84,6 +86,12 @@ class Keeper:
     def pids(self) -> frozenset[int]:
         """Processes whose exit status is waited for here."""
         return frozenset(place.process.pid for place in self.places.values() if place.process is not None)
+
+    @property
+    def queues(self) -> frozenset[str] | None:
+        """The queues that some worker takes jobs of; None while not all have said so."""
+        said = [place.queues for place in self.places.values() if place.process is not None]
+        return None if None in said else frozenset[str]().union(*filter(None, said))
 
     def start(self) -> None:
         """Start the workers that there are none of yet."""
@@ -165,7 +173,7 @@ class Keeper:
 
     def _spawn(self, place: Place) -> None:
         place.worker = keeping.begun(place.worker, self._clock())
-        place.is_old, place.beat, place.memory_bytes = False, None, 0
+        place.is_old, place.beat, place.queues, place.memory_bytes = False, None, None, 0
         try:
             self._watch(place, *execute(self._command(place.index), self._instance, _name(place.index)))
         except OSError as error:
@@ -195,10 +203,14 @@ class Keeper:
 
     def _hear(self, place: Place, message: FromJobWorker) -> None:
         match message:
+            case Serving(queues):
+                place.queues = frozenset(queues)
             case Beat():
+                if place.beat is None and place.process is not None:
+                    place.memory_bytes = place.process.memory_bytes()
                 place.beat = message
                 place.worker = keeping.heard(place.worker, self._clock())
-            case NotStarted(detail):
+            case Ending(detail):
                 place.worker = keeping.refused(place.worker, detail)
         self._changed.set()
 

@@ -149,6 +149,20 @@ def test_jobs_above_the_configured_limit_wait_and_the_others_go_on(asking: Fleet
     assert notes(asking) == ["WHISPER One", "WHISPER Two", "SHOUT four"]
 
 
+def test_a_type_that_nobody_runs_is_named(asking: Fleet):
+    bot = start(asking)
+    assert bot.ask("SHUOT hello") == "asked hello"
+
+    def unserved() -> tuple[str, ...]:
+        jobs = asking.status().jobs
+        return () if jobs is None else jobs.unserved
+
+    assert wait_until(unserved, 40.0, what="the status to name the queue") == ("SHUOT",)
+    assert "nobody takes the jobs of SHUOT" in asking.run("status").stdout
+    (warning,) = asking.events("queue.unserved")
+    assert warning["queue"] == "SHUOT"
+
+
 def test_without_a_queue_a_bot_is_told_what_to_set(fleet: Fleet):
     bot = fleet.add("asking", ASKING)
     fleet.start_and_wait()

@@ -116,13 +116,34 @@ def test_a_queue_that_is_configured_no_more_ends_and_bots_go_on(jobs: JobFleet):
     assert jobs.fleet.stop() == ExitCode.OK
 
 
-def test_former_workers_serve_on_while_a_module_does_not_import(fleet: Fleet):
+def test_a_module_that_does_not_import_keeps_everything_as_it_is(fleet: Fleet):
     jobs = job_fleet(fleet, modules=("changing_jobs",))
     module = fleet.folder / "changing_jobs.py"
     shutil.copy(JOBS, module)
     jobs.start()
     former = jobs.workers()
-    module.write_text("import nothing_of_this_name\n")
+    module.write_text("def broken(:\n")
+    refused = fleet.run("restart")
+    assert refused.returncode != ExitCode.OK
+    assert "changing_jobs.py" in refused.stderr
+    jobs.add("ASYNC", "a")
+    jobs.wait_completed("ASYNC", "a")
+    assert jobs.workers() == former
+    assert fleet.run("status").returncode == ExitCode.OK
+    assert fleet.stop() == ExitCode.OK
+
+
+def test_former_workers_serve_on_while_a_module_does_not_import_in_the_next_ones(fleet: Fleet):
+    jobs = job_fleet(fleet, modules=("changing_jobs",))
+    module = fleet.folder / "changing_jobs.py"
+    shutil.copy(JOBS, module)
+    jobs.start()
+    former = jobs.workers()
+    module.write_text(
+        "import sys\nif any(name.startswith('supervisor') for name in sys.modules):  # the trial\n"
+        "    from working_jobs import work_async\nelse:\n    import nothing_of_this_name\n"
+    )
+    shutil.copy(JOBS, fleet.folder)
     restart(jobs)
     wait_until(lambda: fleet.events("job_workers.not_renewed"), 60.0, what="the log to say so")
     told = fleet.events("job_workers.not_renewed")[0]
@@ -131,7 +152,9 @@ def test_former_workers_serve_on_while_a_module_does_not_import(fleet: Fleet):
     status = fleet.status().jobs
     assert status is not None
     assert [each.state for each in status.workers] == ["FATAL", "RUNNING"]
-    assert "nothing_of_this_name" in fleet.run("status").stdout
+    shown = fleet.run("status")
+    assert "nothing_of_this_name" in shown.stdout
+    assert shown.returncode == ExitCode.FAILED
     jobs.add("ASYNC", "a")
     jobs.wait_completed("ASYNC", "a")
     assert jobs.notes("end")[0].pid == former[2]

@@ -30,6 +30,8 @@ def describe_jobs(jobs: JobsStatus) -> Iterator[str]:
         yield f"jobs: {jobs.reason}"
     if paused := [queue.name for queue in jobs.queues if queue.is_paused]:
         yield f"jobs: paused: {enumerate_words(paused)}"
+    if jobs.unserved:
+        yield f"jobs: nobody takes the jobs of {enumerate_words(jobs.unserved)}; see jobs.modules"
     if jobs.alert is not None and jobs.alert.error:
         yield f"jobs: {plural(jobs.alert.waiting, 'alert')} not delivered: {jobs.alert.error}"
     numbered = list(enumerate(jobs.workers, 1))

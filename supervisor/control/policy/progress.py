@@ -92,7 +92,9 @@ def is_wanted(worker: WorkerStatus) -> bool:
 
 
 def all_wanted_up(status: Status) -> bool:
-    """Return whether every wanted bot is RUNNING or SLEEPING: what ``status`` exits with 0 for."""
+    """Return whether every wanted bot is RUNNING or SLEEPING, and no job worker was given up."""
+    if status.jobs is not None and any(worker.state == "FATAL" for worker in status.jobs.workers):
+        return False
     return all(worker.state in UP for worker in status.workers if is_wanted(worker))
 
 

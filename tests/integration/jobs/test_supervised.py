@@ -13,7 +13,7 @@ import pytest
 from brama.errors import ConfigError
 from brama.exit_codes import ExitCode
 from brama.frames import FrameReader, encode_frame
-from brama.job_messages import NotStarted, Terms, decode_from_job_worker, encode_job_message
+from brama.job_messages import Ending, Terms, decode_from_job_worker, encode_job_message
 from jobs.errors import EngineUnavailableError
 from jobs.supervised import _refusal_of
 from tests.integration.jobs.processes import HANDLERS, ROOT
@@ -56,7 +56,7 @@ def start(document: bytes, folder: Path) -> tuple[int, str]:
             process.wait()
         (frame,) = FrameReader().feed(here.recv(65536))
     message = decode_from_job_worker(frame)
-    assert isinstance(message, NotStarted)
+    assert isinstance(message, Ending)
     assert "\n" not in message.detail
     return code, message.detail
 
