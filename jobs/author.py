@@ -3,9 +3,13 @@
 Runs in: wherever jobs are enqueued or run.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import brama.jobs
+from jobs.client import producing
 from jobs.context import JobContext as JobContext
 from jobs.errors import NotAcceptedError as NotAcceptedError
 from jobs.errors import PermanentError as PermanentError
@@ -19,10 +23,24 @@ from jobs.producer import Producer
 _producer: Producer | None = None
 
 
-def use_producer(producer: Producer) -> None:
-    """Have ``enqueue`` go through ``producer`` in this process."""
+def use_producer(producer: Producer | None) -> None:
+    """Have ``enqueue`` go through ``producer`` in this process; None: through none any more."""
     global _producer
     _producer = producer
+
+
+@asynccontextmanager
+async def connect(state_dir: str | Path, url: str | None = None) -> AsyncIterator[None]:
+    """Let ``enqueue`` work in this program, which is neither a bot nor a worker, until the block ends.
+
+    Args and errors are those of ``jobs.client.producing``.
+    """
+    async with producing(Path(state_dir), url) as producer:
+        use_producer(producer)
+        try:
+            yield
+        finally:
+            use_producer(None)
 
 
 async def enqueue(

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from brama.config.entry_points import find_module_fault
+from brama.config.entry_points import find_app_fault
 from brama.config.hosts import is_host, is_loopback
 from brama.config.redis_address import SCHEMES
 from brama.config.report import Location
@@ -21,11 +22,20 @@ _MIN_TIMEOUT_S = 10.0
 def find_job_faults(document: "Document", project_root: Path) -> Iterator[tuple[Location, str]]:
     """Yield what is wrong, with its location; see ``find_faults``."""
     jobs, url = document.jobs, document.redis.url
-    if url is not None and not url.get_secret_value().startswith(SCHEMES):
+    if url is not None and not _is_redis(url.get_secret_value()):
         yield ("redis", "url"), "is no address of a Redis server (not shown here); write redis://host:6379"
     for index, module in enumerate(jobs.modules):
-        if fault := find_module_fault(module, project_root):
+        if module.endswith(".py"):
+            yield ("jobs", "modules", index), f"{module} is a file; write the module: {module[:-3]}"
+        elif fault := find_app_fault(module, project_root):
             yield ("jobs", "modules", index), f"{fault}; install it or leave it out"
+    if jobs.alert.url is not None and not _is_http(jobs.alert.url):
+        yield (
+            ("jobs", "alert", "url"),
+            "is no http address (not shown here); write https://ops.example.com/hook",
+        )
+    if jobs.alert.url is None and jobs.alert.token is not None:
+        yield ("jobs", "alert", "token"), "goes with an address; set jobs.alert.url, or leave the token out"
     if jobs.worker_timeout < _MIN_TIMEOUT_S:
         yield (
             ("jobs", "worker_timeout"),
@@ -39,6 +49,21 @@ def find_job_faults(document: "Document", project_root: Path) -> Iterator[tuple[
         )
     if backend.provider == "openai" and backend.openai_api_key is None:
         yield ("jobs", "backend", "provider"), "openai needs a key; set OPENAI_API_KEY, or write mock"
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        return url.startswith(SCHEMES) and urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def job_warnings(settings: Settings) -> Iterator[str]:

@@ -50,7 +50,7 @@ def read_request(body: bytes, allowed: frozenset[HostPort]) -> TaskRequest | Bad
     """Return what ``body`` asks for, or what is wrong with it; fields that are not known are passed over."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         return BadRequest('the body is no JSON object; send {"taskId": …, "question": …, "callbackUrl": …}')

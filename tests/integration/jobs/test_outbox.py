@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.author import connect, enqueue
 from jobs.engine.bullmq_queue import BullQueue
 from jobs.engine.port import NewJob
 from jobs.errors import EngineUnavailableError, NotAcceptedError
@@ -192,3 +193,20 @@ async def test_a_server_that_never_was_is_no_error_for_producers(tmp_path: Path)
         await queue.counts("SAY")
     await queue.close()
     database.close()
+
+
+async def test_a_program_that_is_neither_bot_nor_worker_hands_jobs_over(at: House):
+    with pytest.raises(RuntimeError, match=r"jobs\.author\.connect"):
+        await enqueue(handlers.say, work(at, "too early"))
+    async with connect(at.state_dir):
+        first = await enqueue(handlers.say, work(at, "first"), key="one")
+        with stopped(at.server):
+            later = await enqueue(handlers.say, work(at, "later"), key="two")
+    with pytest.raises(RuntimeError):
+        await enqueue(handlers.say, work(at, "too late"))
+    async with connect(at.state_dir, at.server.url):
+
+        async def have_arrived() -> bool:
+            return await waiting_ids(at) == [first, later]
+
+        await await_until(have_arrived)

@@ -234,7 +234,15 @@ PROBLEMS = [
     ("api: {token: 12345678}", "api.token: is not text (not shown here); put it in quotes"),
     # jobs
     ("redis: {url: 'http://u:hush@h'}", "redis.url: is no address of a Redis server (not shown here)"),
+    ("redis: {url: 'redis://:hush@h:99999'}", "redis.url: is no address of a Redis server (not shown here)"),
     ("jobs: {modules: [no.such.module]}", "jobs.modules[0]: "),
+    (
+        "jobs: {modules: [shop_jobs.py]}",
+        "jobs.modules[0]: shop_jobs.py is a file; write the module: shop_jobs",
+    ),
+    ("jobs: {modules: [json.nothing]}", 'jobs.modules[0]: there is no module "nothing" in json'),
+    ("jobs: {alert: {url: 'ftp://x'}}", "jobs.alert.url: "),
+    ("jobs: {alert: {token: hush}}", "jobs.alert.token: goes with an address; set jobs.alert.url"),
     ("jobs: {worker_timeout: 5s}", "jobs.worker_timeout: must be at least 10s"),
     ("jobs: {backend: {host: a b}}", 'jobs.backend.host: "a b" is neither an IP address nor a host name'),
     ("jobs: {backend: {provider: openai}}", "jobs.backend.provider: openai needs a key; set OPENAI_API_KEY"),

@@ -233,3 +233,7 @@ def test_what_signs_and_what_is_sent():
     assert BackendTerms.model_validate_json(both.model_dump_json()) == both
     with pytest.raises(ValueError, match="no host with a port"):
         BackendTerms(callback_hosts=("backend",))
+
+
+def test_a_body_that_is_nested_too_deep_is_a_bad_request():
+    assert isinstance(read_request(b"[" * 200_000, frozenset()), BadRequest)
