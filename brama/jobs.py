@@ -123,8 +123,8 @@ async def enqueue(
     )
     if _transport is None:
         raise RuntimeError(
-            f"job {name}: nobody takes jobs here; run the bot under brama-supervisor with jobs.enabled: true, "
-            "or enqueue inside `async with jobs.author.connect(…)`"
+            f"job {name}: nobody takes jobs here; run the bot under brama-supervisor with jobs.enabled: true,"
+            " or enqueue inside `async with jobs.author.connect(…)`"
         )
     return await _transport.enqueue(request)
 
