@@ -27,9 +27,9 @@ _WAITS = ExponentialBackoff(cap=1.0, base=0.05)
 _TRIES = 10
 
 _AWAY = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, MasterDownError, OSError)
-#: First words of answers that say "not now" and for which redis-py has no class: a disk that cannot be
-#: written, too few replicas.
-_NOT_NOW = ("MISCONF", "NOREPLICAS")
+#: How answers begin that say "not now" and for which redis-py has no class: a disk that cannot be written,
+#: too few replicas, somebody's endless script.
+_NOT_NOW = ("MISCONF", "NOREPLICAS", "BUSY ")
 
 
 def producer_client(url: str) -> Redis:

@@ -21,6 +21,7 @@ from jobs.engine.wire import IncompleteError, decode, encode
 
 _CHUNK_BYTES = 262_144
 _ONCE = Retry(NoBackoff(), 0)
+_ENDED = "the Redis server closed the connection"
 
 
 class ScriptClient(Redis):
@@ -37,10 +38,12 @@ class ScriptClient(Redis):
     async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script that the server knows."""
         command = encode(("EVALSHA", sha, numkeys, *keys_and_args))
-        return await (self.get_retry() or _ONCE).call_with_retry(lambda: self._link.ask(command), _ignore)
+        return await (self.get_retry() or _ONCE).call_with_retry(
+            lambda: self._link.ask(command), _ignore, lambda _: not self._link.is_closed
+        )
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        """Close every connection."""
+        """Close every connection. Scripts fail from then on."""
         await self._link.close()
         await super().aclose(close_connection_pool)
 
@@ -51,11 +54,12 @@ class _Link:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._writer: asyncio.StreamWriter | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._asked: deque[asyncio.Future[Any]] = deque()
         #: Commands of this turn of the event loop, which go out together.
         self._unsent: list[bytes] = []
+        self.is_closed = False
 
     async def ask(self, command: bytes) -> Any:
         """Send ``command`` and return its answer.
@@ -65,9 +69,7 @@ class _Link:
             ResponseError: the answer is an error.
         """
         if self._writer is None:
-            async with self._opening:
-                if self._writer is None:
-                    await self._open()
+            await self._wait_open()
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         self._asked.append(answer)
@@ -77,30 +79,56 @@ class _Link:
         return await answer
 
     async def close(self) -> None:
-        """Let go of the connection; what is unanswered fails."""
-        if self._reading is not None:
-            self._reading.cancel()
+        """Let go of the connection for good; what is unanswered fails."""
+        self.is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
+        if self._writer is not None and self._reading is not None:
+            self._writer.transport.abort()  # ends the reading; cancelled before it began it would tell nobody
             await asyncio.wait({self._reading})
+
+    async def _wait_open(self) -> None:
+        """Return when there is a connection, which all who need one wait for together."""
+        if self.is_closed:
+            raise RedisConnectionError("the client is closed")
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(self._end_opening)
+        opening = self._opening
+        await asyncio.wait({opening})  # whoever is cancelled here ends it for nobody else
+        if opening.cancelled():
+            raise RedisConnectionError("the client is closed")
+        opening.result()
+        if self._writer is None:
+            raise RedisConnectionError(_ENDED)
 
     async def _open(self) -> None:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         connection.retry = _ONCE  # whoever asks tries again
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
+            if self.is_closed:  # redis-py may take being cancelled for its own time limit
+                raise RedisConnectionError("the client is closed")
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         self._writer = connection._writer
         self._reading = asyncio.create_task(self._read(connection))
 
+    def _end_opening(self, opening: asyncio.Task[None]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # all who wanted to know may have gone
+
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.is_closing():
             self._writer.write(b"".join(unsent))
 
     async def _read(self, connection: AbstractConnection) -> None:
         """Hand out answers until the connection ends."""
-        error: Exception = RedisConnectionError("the Redis server closed the connection")
+        error: Exception = RedisConnectionError(_ENDED)
         try:
             await self._hand_out(connection)
         except (OSError, ValueError) as cause:
@@ -116,17 +144,19 @@ class _Link:
             await connection.disconnect(nowait=True)
 
     async def _hand_out(self, connection: AbstractConnection) -> None:
-        received = b""
+        received, needed = bytearray(), 1
         while chunk := await self._next_chunk(connection):
             received += chunk
-            at = 0
+            if len(received) < needed:
+                continue
+            at, needed = 0, 1
             try:
                 while at < len(received):
                     value, at = decode(received, at)
                     self._answer(value)
-            except IncompleteError:
-                pass
-            received = received[at:]
+            except IncompleteError as error:
+                needed = error.needed - at
+            del received[:at]
 
     async def _next_chunk(self, connection: AbstractConnection) -> bytes:
         """Return what comes next, nothing at the end.
@@ -147,6 +177,8 @@ class _Link:
                 due = self._asked[0] if self._asked else None
 
     def _answer(self, value: Any) -> None:
+        if not self._asked:
+            raise ValueError("the Redis server answers what nobody has asked")
         answer = self._asked.popleft()
         if answer.done():  # whoever asked was cancelled
             return

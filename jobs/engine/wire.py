@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     MasterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -18,6 +20,8 @@ from redis.exceptions import (
 _ERRORS = {
     "LOADING": BusyLoadingError,
     "MASTERDOWN": MasterDownError,
+    "NOAUTH": AuthenticationError,
+    "NOPERM": NoPermissionError,
     "NOSCRIPT": NoScriptError,
     "OOM": OutOfMemoryError,
     "READONLY": ReadOnlyError,
@@ -26,7 +30,15 @@ _ARRAY, _BULK, _ERROR, _INTEGER, _LINE = b"*$-:+"
 
 
 class IncompleteError(Exception):
-    """The answer goes on in bytes that have not come yet."""
+    """The answer goes on in bytes that have not come yet.
+
+    Args:
+        needed: how many there must be, with those that have come, before it is of use to look again.
+    """
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(needed)
+        self.needed = needed
 
 
 def encode(command: Sequence[str | bytes | int | float]) -> bytes:
@@ -38,7 +50,7 @@ def encode(command: Sequence[str | bytes | int | float]) -> bytes:
     return b"".join(parts)
 
 
-def decode(received: bytes, at: int) -> tuple[Any, int]:
+def decode(received: bytes | bytearray, at: int) -> tuple[Any, int]:
     """Return the answer that begins at ``at``, and where the next one begins.
 
     Bytes that are no UTF-8 become replacement characters. An answer that is an error is returned, not raised.
@@ -49,14 +61,14 @@ def decode(received: bytes, at: int) -> tuple[Any, int]:
     """
     end = received.find(b"\r\n", at)
     if end < 0:
-        raise IncompleteError
+        raise IncompleteError(len(received) + 1)
     kind, after = received[at], end + 2
     if kind == _BULK:
         stop = after + int(received[at + 1 : end])
         if stop < after:
             return None, after
         if len(received) < stop + 2:
-            raise IncompleteError
+            raise IncompleteError(stop + 2)
         return received[after:stop].decode(errors="replace"), stop + 2
     if kind == _ARRAY:
         items = []
