@@ -116,6 +116,8 @@ async def test_without_a_key_nobody_asks(at: House, key: str | None):
     ("data", "headers", "status", "error"),
     [
         (b"{", {}, 400, "the body is no JSON object"),
+        (b"[" * 200_000, {}, 400, "the body is no JSON object"),
+        (b'{"taskId": ' + b"[" * 200_000, {}, 400, "the body is no JSON object"),
         (b'{"taskId": "t"}', {}, 400, "question: is not a text"),
         (
             b'{"taskId": "t", "question": "q", "callbackUrl": "http://evil.example/"}',
