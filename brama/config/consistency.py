@@ -12,6 +12,7 @@ from brama.config.models import Document
 from brama.config.paths import absolute
 from brama.config.report import Location
 from brama.config.settings import BotSettings
+from brama.config.urls import find_key_fault, find_url_fault
 from brama.config.webhook_faults import find_webhook_faults, webhook_user
 
 #: The platform is asked no more often than this, in seconds.
@@ -73,31 +74,14 @@ def _base_url_faults(url: str) -> Iterator[tuple[Location, str]]:
 def _source_faults(document: Document) -> Iterator[tuple[Location, str]]:
     """Yield what is wrong with the platform's address, which may hold a key and is not shown."""
     source = document.bots_source
-    if source.url is not None and (fault := _find_url_fault(source.url)):
+    if source.url is not None and (
+        fault := find_url_fault(source.url, "bots_source.token", "https://platform.example.com/bots")
+    ):
         yield ("bots_source", "url"), fault
-    if source.token is not None and (fault := _find_key_fault(source.token.get_secret_value())):
+    if source.token is not None and (fault := find_key_fault(source.token.get_secret_value())):
         yield ("bots_source", "token"), fault
     if source.interval < MIN_SOURCE_INTERVAL_S:
         yield ("bots_source", "interval"), "must be at least 1s; write for example 60s"
-
-
-def _find_url_fault(url: str) -> str | None:
-    way_out = "write https://platform.example.com/bots"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return f"is not an address (not shown here); {way_out}"
-    if parts.scheme not in {"http", "https"} or not host or not url.isascii() or " " in url or port == 0:
-        return f"is not an http address (not shown here); {way_out}"
-    if "@" in parts.netloc:
-        return f"holds a user or password; write the key as bots_source.token, and {way_out}"
-    return 'has a "#", which no server sees; leave it out' if "#" in url else None
-
-
-def _find_key_fault(text: str) -> str | None:
-    """Return why ``text`` cannot be sent as a bearer token, None if it can."""
-    return "must be ASCII without blanks (not shown here)" if " " in text or not text.isascii() else None
 
 
 def _api_faults(document: Document) -> Iterator[tuple[Location, str]]:
@@ -109,7 +93,7 @@ def _api_faults(document: Document) -> Iterator[tuple[Location, str]]:
             ("api", "host"),
             f"{host} can be reached from other machines; set api.token (ALLOWED_API_KEY) or write 127.0.0.1",
         )
-    if token is not None and (fault := _find_key_fault(token.get_secret_value())):
+    if token is not None and (fault := find_key_fault(token.get_secret_value())):
         yield ("api", "token"), fault
 
 

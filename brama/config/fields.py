@@ -101,6 +101,9 @@ UidRange = Annotated[
 Count = Annotated[int, BeforeValidator(whole_number(1, 10**9)), _whole_schema(1, 10**9)]
 #: Whole number of at least 0.
 CountOrZero = Annotated[int, BeforeValidator(whole_number(0, 10**9)), _whole_schema(0, 10**9)]
+#: Job workers, and jobs that one of them runs at a time.
+Workers = Annotated[int, BeforeValidator(whole_number(1, 256)), _whole_schema(1, 256)]
+Slots = Annotated[int, BeforeValidator(whole_number(1, 1000)), _whole_schema(1, 1000)]
 #: Connections of one bot, as setWebhook takes them.
 Connections = Annotated[int, BeforeValidator(whole_number(1, 100)), _whole_schema(1, 100)]
 #: TCP port; 0 lets the kernel choose one.

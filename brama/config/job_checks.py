@@ -10,6 +10,7 @@ from brama.config.hosts import is_host, is_loopback
 from brama.config.redis_address import SCHEMES
 from brama.config.report import Location
 from brama.config.settings import Settings
+from brama.config.urls import find_key_fault, find_url_fault
 from brama.config.webhook_warnings import LONG_KEY_CHARACTERS
 
 if TYPE_CHECKING:
@@ -22,20 +23,14 @@ _MIN_TIMEOUT_S = 10.0
 def find_job_faults(document: "Document", project_root: Path) -> Iterator[tuple[Location, str]]:
     """Yield what is wrong, with its location; see ``find_faults``."""
     jobs, url = document.jobs, document.redis.url
-    if url is not None and not _is_redis(url.get_secret_value()):
+    if url is not None and not _is_server(url.get_secret_value()):
         yield ("redis", "url"), "is no address of a Redis server (not shown here); write redis://host:6379"
     for index, module in enumerate(jobs.modules):
         if module.endswith(".py"):
             yield ("jobs", "modules", index), f"{module} is a file; write the module: {module[:-3]}"
         elif fault := find_app_fault(module, project_root):
             yield ("jobs", "modules", index), f"{fault}; install it or leave it out"
-    if jobs.alert.url is not None and not _is_http(jobs.alert.url):
-        yield (
-            ("jobs", "alert", "url"),
-            "is no http address (not shown here); write https://ops.example.com/hook",
-        )
-    if jobs.alert.url is None and jobs.alert.token is not None:
-        yield ("jobs", "alert", "token"), "goes with an address; set jobs.alert.url, or leave the token out"
+    yield from _alert_faults(document)
     if jobs.worker_timeout < _MIN_TIMEOUT_S:
         yield (
             ("jobs", "worker_timeout"),
@@ -49,21 +44,45 @@ def find_job_faults(document: "Document", project_root: Path) -> Iterator[tuple[
         )
     if backend.provider == "openai" and backend.openai_api_key is None:
         yield ("jobs", "backend", "provider"), "openai needs a key; set OPENAI_API_KEY, or write mock"
+    if other := _port_taken(document):
+        yield (
+            ("jobs", "backend", "port"),
+            f"{backend.port} is also {other}; write another, for example {backend.port + 1}",
+        )
 
 
-def _is_redis(url: str) -> bool:
+def _is_server(url: str) -> bool:
     try:
         return url.startswith(SCHEMES) and urlsplit(url).port != 0
     except ValueError:
         return False
 
 
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+def _alert_faults(document: "Document") -> Iterator[tuple[Location, str]]:
+    alert = document.jobs.alert
+    if alert.url is not None and (
+        fault := find_url_fault(alert.url, "jobs.alert.token", "https://ops.example.com/hooks/jobs")
+    ):
+        yield ("jobs", "alert", "url"), fault
+    if alert.token is None:
+        return
+    if alert.url is None:
+        yield ("jobs", "alert", "token"), "is sent to jobs.alert.url, which is missing; write both or none"
+    if fault := find_key_fault(alert.token.get_secret_value()):
+        yield ("jobs", "alert", "token"), fault
+
+
+def _port_taken(document: "Document") -> str | None:
+    """Return which setting has the backend's port on its host, of a backend that there will be."""
+    backend, api, webhook = document.jobs.backend, document.api, document.webhook
+    if not (document.jobs.enabled and backend.api_keys and backend.port):
+        return None
+    if (backend.host, backend.port) == (api.host, api.port):
+        return "api.port"
+    listen = webhook.listen or "127.0.0.1"
+    if document.mode == "webhook" and (backend.host, backend.port) == (listen, webhook.port):
+        return "webhook.port"
+    return None
 
 
 def job_warnings(settings: Settings) -> Iterator[str]:

@@ -4,7 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from brama.config.fields import Address, Count, Duration, Flag, Link, ModuleName, Port, Secret, Size, Text
+from brama.config.fields import (
+    Address,
+    Count,
+    Duration,
+    Flag,
+    Link,
+    ModuleName,
+    Port,
+    Secret,
+    Size,
+    Slots,
+    Text,
+    Workers,
+)
 from brama.config.readers import as_choice, as_items
 from brama.config.section import Section
 
@@ -82,9 +95,9 @@ class JobsSection(Section):
     """Run the queue and its workers, and no bots, whatever bots there are; as ``jobs serve`` does."""
     modules: Annotated[tuple[ModuleName, ...], BeforeValidator(as_items)] = ()
     """Modules with @job functions, importable from the project root."""
-    workers: Count = 2
+    workers: Workers = 2
     """Worker processes."""
-    concurrency: Count = 2
+    concurrency: Slots = 2
     """Jobs that one worker runs at a time. Variable: WORKER_CONCURRENCY."""
     memory_per_worker: Size = 500 * 1024**2
     """Private memory of one worker and its child processes; one above it is drained and started anew."""
