@@ -11,7 +11,7 @@ import pytest
 from tests.leftovers import MARKER, describe, leftovers
 from tests.waiting import wait_until
 
-pytest_plugins: list[str] = ["tests.fixtures.sandbox", "tests.fixtures.fleet"]
+pytest_plugins: list[str] = ["tests.fixtures.sandbox", "tests.fixtures.fleet", "tests.fixtures.disk"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,29 +5,14 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from benchmarks.small_disk import SmallDisk, small_disk
+from benchmarks.small_disk import SmallDisk
 from tests.fixtures.fleet import Fleet
 from tests.ports import free_port
 from tests.waiting import wait_until
-
-SIZE_MB = 3
-
-
-@pytest.fixture
-def disk(tmp_path) -> Iterator[SmallDisk]:
-    """A small disk of its own."""
-    with ExitStack() as stack:
-        try:
-            mounted = stack.enter_context(small_disk(tmp_path / "disk", SIZE_MB))
-        except PermissionError as error:
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
-        yield mounted
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from pathlib import Path
 from threading import Event
@@ -126,6 +127,17 @@ async def obstinate(payload: Work, context: JobContext) -> None:
 def overtime_blocking(payload: Work, context: JobContext) -> None:
     note(payload, f"{context.attempt} {payload.text} {os.getpid()}")
     Event().wait()
+
+
+@job("POISON", attempts=1)
+async def poison(payload: Work, context: JobContext) -> None:
+    note(payload, f"{context.attempt} {payload.text}")
+    match payload.text:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "abort":
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.abort()
 
 
 @job("BLOCK_LOOP", attempts=1)

@@ -12,6 +12,7 @@ import pytest
 from jobs.engine import server as server_module
 from jobs.engine.programs import find_program
 from jobs.engine.server import QueueServer
+from jobs.policy.verdict import Cause
 from tests.integration.jobs import handlers
 from tests.integration.jobs.handlers import Work
 from tests.integration.jobs.processes import House, house, worker
@@ -19,6 +20,8 @@ from tests.integration.jobs.stage import redis
 from tests.waiting import await_until
 
 QUEUES = ("SAY", "SAY_BLOCKING", "FAIL")
+#: A worker that was told to end has ended after this time.
+GONE_S = 35.0
 
 
 async def test_a_terminated_worker_takes_no_new_job_and_ends_what_it_has(at: House):
@@ -44,9 +47,12 @@ async def test_what_a_terminated_worker_cannot_end_goes_back_without_spending_an
     async with worker(at, slots=3) as process:
         await await_until(lambda: len(at.lines()) == 3)
         process.terminate()
-        await process.wait()
+        async with asyncio.timeout(GONE_S):  # whatever a handler does
+            await process.wait()
         for queue, job_id in ids.items():
-            assert await at.state(queue, job_id) == "delayed"
+            job = await at.queue.find(queue, job_id)
+            assert job is not None
+            assert (job.state, job.attempts_made) == ("delayed", 0)
     gate.touch()
     async with worker(at, slots=3):
         for queue, job_id in ids.items():
@@ -66,6 +72,44 @@ async def test_a_killed_workers_job_is_resumed_elsewhere_within_20_seconds(at: H
             (at.state_dir / "gate").touch()
             await at.wait_state(job_type.queue, job_id, "completed")
     assert [line.split()[0] for line in at.lines()] == ["1", "1", "end"]
+
+
+@pytest.mark.timeout(120)
+async def test_a_job_that_kills_each_of_its_workers_is_given_up_while_others_go_on(at: House):
+    """Of a type with one attempt, at its second stall."""
+    deaths: list[int] = []
+
+    async def replace_workers() -> None:
+        while True:
+            async with worker(at, slots=1) as process:
+                deaths.append(await process.wait())
+
+    workers = [asyncio.create_task(replace_workers()) for _ in range(2)]
+    poison = [
+        await at.producer.enqueue(handlers.poison, Work(journal=at.journal, text=text))
+        for text in ("kill", "abort")
+    ]
+    harmless = [
+        (job_type.queue, await at.producer.enqueue(job_type, Work(journal=at.journal, text=f"h{number}")))
+        for number in range(10)
+        for job_type in (handlers.poison, handlers.say, handlers.say_blocking)
+    ]
+    for queue, job_id in harmless:
+        await at.wait_state(queue, job_id, "completed", timeout_s=60)
+    for job_id in poison:
+        await at.wait_state("POISON", job_id, "failed", timeout_s=90)
+    after = await at.producer.enqueue(handlers.say, Work(journal=at.journal, text="after"))
+    await at.wait_state("SAY", after, "completed")
+    for each in workers:
+        each.cancel()
+    await asyncio.wait(workers)
+
+    assert sorted(deaths) == [-signal.SIGKILL] * 2 + [-signal.SIGABRT] * 2
+    begun = [line.split()[1] for line in at.lines() if line.startswith("1 ")]
+    assert (begun.count("kill"), begun.count("abort")) == (2, 2)
+    letters = await at.letters.latest()
+    assert {letter.job_id for letter in letters} == set(poison)
+    assert {(letter.cause, letter.attempt) for letter in letters} == {(Cause.STALLED, 1)}
 
 
 async def test_a_worker_goes_on_when_its_server_comes_back(at: House):
