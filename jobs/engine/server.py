@@ -1,7 +1,7 @@
 """Runs a Redis or Valkey of our own, for machines that have none to offer.
 
-It listens on a unix socket only, appends every write to a file before it answers and syncs that file once a
-second: a crash of any process loses nothing, a power cut at most the last second.
+It listens on a unix socket only, appends its writes to a file and syncs that once a second: a power cut, or a
+crash of the server while a sync is under way, loses at most the last two seconds.
 
 Runs in: master.
 """

@@ -123,9 +123,15 @@ async def test_a_worker_goes_on_when_its_server_comes_back(at: House):
 
 
 async def kill_server(server: QueueServer) -> None:
-    """Kill the server and return when the next one runs."""
+    """Kill the server, with all it has answered in its file, and return when the next one runs."""
     pid = server.pid
     assert pid is not None
+
+    async def has_written() -> bool:  # what it holds back while a sync is under way is lost with it
+        async with redis(server.url) as client:
+            return (await client.info("persistence"))["aof_buffer_length"] == 0
+
+    await await_until(has_written)
     os.kill(pid, signal.SIGKILL)
     await await_until(lambda: server.pid not in (None, pid))
     await await_until(lambda: answers(server))
