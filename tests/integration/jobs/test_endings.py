@@ -129,7 +129,7 @@ async def kill_server(server: QueueServer) -> None:
 
     async def has_written() -> bool:  # what it holds back while a sync is under way is lost with it
         async with redis(server.url) as client:
-            return (await client.info("persistence"))["aof_buffer_length"] == 0
+            return bool((await client.info("persistence"))["aof_buffer_length"] == 0)
 
     await await_until(has_written)
     os.kill(pid, signal.SIGKILL)
