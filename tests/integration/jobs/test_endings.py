@@ -126,12 +126,13 @@ async def kill_server(server: QueueServer) -> None:
     """Kill the server, with all it has answered in its file, and return when the next one runs."""
     pid = server.pid
     assert pid is not None
+    async with redis(server.url) as client:  # else it may hold answered writes back while a sync is under way
+        await client.config_set("appendfsync", "always")
 
-    async def has_written() -> bool:  # what it holds back while a sync is under way is lost with it
-        async with redis(server.url) as client:
+        async def has_written() -> bool:
             return bool((await client.info("persistence"))["aof_buffer_length"] == 0)
 
-    await await_until(has_written)
+        await await_until(has_written)
     os.kill(pid, signal.SIGKILL)
     await await_until(lambda: server.pid not in (None, pid))
     await await_until(lambda: answers(server))
@@ -205,6 +206,10 @@ async def test_nothing_vanishes_while_workers_and_the_server_are_killed_under_lo
             process.kill()
             await process.wait()
 
+        async def is_flushed() -> bool:  # what is on its way may be seen in two places, or in none
+            return await at.outbox.count() == 0
+
+        await await_until(is_flushed, timeout_s=60)
         found = await places(at)
         assert sorted(job_id for ids in found.values() for job_id in ids) == sorted(accepted)
 
