@@ -18,15 +18,16 @@ def add_to(app: typer.Typer) -> None:
 
 def prove() -> int:
     """Read what a running master would leave, and say whether this version could take over."""
+    from supervisor.fleet.linux import end_with_parent
+
+    end_with_parent()  # first: one that is killed can end no trial, and what follows takes seconds
     import msgspec
 
     import supervisor.app  # noqa: F401 - all that a master is made of can be loaded
     from supervisor.commands.offline import installed_version
-    from supervisor.fleet.linux import end_with_parent
     from supervisor.handover import proving
     from supervisor.handover.records import decode_handover
 
-    end_with_parent()  # one that is killed can end no trial
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)  # for whatever else is written meanwhile
         draft = decode_handover(sys.stdin.buffer.read())
